@@ -1,0 +1,27 @@
+# Two commands are all a newcomer needs: `make run` and `make test`. Both work on a machine with Rust and nothing else:
+# servers that are missing are unpacked into .data/servers by the launcher, the browser is installed by .ci/browser.
+
+.PHONY: run test lint fmt clean-data
+
+# The whole product with demo data; prints the page's address, stops with Ctrl-C. Data survive in .data.
+run:
+	cargo build --release --locked --workspace --bins
+	exec target/release/loadtest up $(UP)
+
+# Every test, on real servers. The binaries come first: tests launch them as processes of their own.
+test:
+	cargo build --locked --workspace --bins
+	. .ci/browser && cargo test --locked --workspace --all-features
+	.ci/page-tests
+
+lint:
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets --all-features -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps
+
+fmt:
+	cargo fmt --all
+
+# Forgets every booking of `make run`.
+clean-data:
+	rm -rf .data/postgres .data/redis .data/provider
