@@ -13,7 +13,6 @@
 #![deny(missing_docs)]
 
 pub mod catalogue;
-
 pub mod close_code;
 pub mod codec;
 pub mod command;
@@ -25,7 +24,7 @@ pub mod position;
 pub mod seat;
 pub mod seat_frame;
 pub mod varint;
-
+pub mod viewer;
 pub mod ws;
 
 pub use error::{ErrorBody, ErrorCode};
