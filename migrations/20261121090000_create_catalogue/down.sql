@@ -1,0 +1,1 @@
+DROP TABLE show_streams, show_seats, shows, movies, seats, screens, theaters, cities;
