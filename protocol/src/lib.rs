@@ -13,6 +13,9 @@
 #![deny(missing_docs)]
 
 pub mod catalogue;
+#[cfg(feature = "client")]
+pub mod client;
+
 pub mod close_code;
 pub mod codec;
 pub mod command;
