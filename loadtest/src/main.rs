@@ -1,1 +1,25 @@
-fn main() {}
+//! The `loadtest` program: one subcommand a job, each in a module of the library.
+
+use clap::{Parser, Subcommand};
+use seatwire_loadtest::provider;
+
+#[derive(Debug, Parser)]
+#[command(name = "loadtest", version, about = "Private Seatwire stack, simulated payment provider, audit, calibration")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the simulated payment provider: orders, a checkout page, signed webhooks, refunds.
+    Provider(provider::ProviderArgs),
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
+    match Cli::parse().command {
+        Command::Provider(args) => provider::run(args).await,
+    }
+}
