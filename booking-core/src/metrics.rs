@@ -1,0 +1,67 @@
+//! Every metric of the core: its name, kind and help in one table. Values are recorded with the macros of the `metrics`
+//! crate where things happen.
+
+use std::sync::OnceLock;
+
+use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
+
+/// Kind of a metric.
+enum Kind {
+    Counter,
+    Gauge,
+    Histogram,
+}
+use Kind::{Counter, Gauge, Histogram};
+
+macro_rules! metrics_table {
+    ($($name:ident: $kind:ident = $text:literal, $help:literal;)*) => {
+        $(#[doc = $help] pub const $name: &str = $text;)*
+        const TABLE: &[(Kind, &str, &str)] = &[$(($kind, $name, $help)),*];
+    };
+}
+
+metrics_table! {
+    CONNECTIONS: Gauge = "seatwire_core_connections", "Open connections on the MessagePack port.";
+    HANDSHAKES_REFUSED: Counter = "seatwire_core_handshakes_refused_total", "Connections closed in the handshake, by why.";
+    COMMANDS: Counter = "seatwire_core_commands_total", "Commands answered, by command and outcome (ok, or the error code).";
+    COMMAND_SECONDS: Histogram = "seatwire_core_command_seconds", "Time from a command's last byte to its answer, by command.";
+    COMMANDS_IN_FLIGHT: Gauge = "seatwire_core_commands_in_flight", "Commands being worked on.";
+    HTTP_REQUESTS: Counter = "seatwire_core_http_requests_total", "Requests on the HTTP listener, by route and status.";
+    READY: Gauge = "seatwire_core_ready", "1 while Redis and PostgreSQL answer and the core is not draining.";
+}
+
+/// Upper bounds of the histograms, seconds.
+const SECONDS: &[f64] = &[0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0];
+
+static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
+
+/// Starts recording for the process; later calls change nothing.
+pub fn start() -> Result<(), BuildError> {
+    if HANDLE.get().is_some() {
+        return Ok(());
+    }
+    let suffix = Matcher::Suffix("_seconds".to_owned());
+    let handle = PrometheusBuilder::new().set_buckets_for_metric(suffix, SECONDS)?.install_recorder()?;
+    // Lost only by a start in another thread at the same time, whose handle is as good.
+    let _ = HANDLE.set(handle);
+    for (kind, name, help) in TABLE {
+        match kind {
+            Counter => metrics::describe_counter!(*name, *help),
+            Gauge => metrics::describe_gauge!(*name, *help),
+            Histogram => metrics::describe_histogram!(*name, *help),
+        }
+    }
+    Ok(())
+}
+
+/// All values in Prometheus' text format; empty before [`start`].
+pub fn render() -> String {
+    HANDLE.get().map(PrometheusHandle::render).unwrap_or_default()
+}
+
+/// Moves recorded samples into their buckets; to be called every few seconds, or memory grows until the next scrape.
+pub fn upkeep() {
+    if let Some(handle) = HANDLE.get() {
+        handle.run_upkeep();
+    }
+}
