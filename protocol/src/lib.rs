@@ -1,21 +1,9 @@
-//! Wire types of Seatwire, a real-time seat-map gateway and booking core.
-//!
-//! Three wires share these types:
-//!
-//! | wire | transport | module |
-//! |---|---|---|
-//! | browser ↔ gateway | WebSocket, subprotocols `seatwire.v1.msgpack` and `seatwire.v1.json` | [`ws`], [`seat_frame`] |
-//! | gateway or backend ↔ core | TCP, length-delimited MessagePack frames | [`command`], [`codec`] |
-//! | core → gateway | Redis Pub/Sub | [`feed`] |
-//!
-//! The default features hold no socket, no clock and no runtime. [`viewer`] is the client-side state machine that turns
-//! seat frames into a seat map; the `client` feature adds a pipelined client of the core's port.
+#![doc = include_str!("../README.md")]
 #![deny(missing_docs)]
 
 pub mod catalogue;
 #[cfg(feature = "client")]
 pub mod client;
-
 pub mod close_code;
 pub mod codec;
 pub mod command;

@@ -3,6 +3,7 @@
 
 mod golden;
 mod hostile;
+mod reference;
 mod round_trip;
 mod strategies;
 mod viewer;
