@@ -11,12 +11,12 @@ run:
 # Every test, on real servers. The binaries come first: tests launch them as processes of their own.
 test:
 	cargo build --locked --workspace --bins
-	. .ci/browser && cargo test --locked --workspace --all-features
+	. .ci/browser && cargo test --locked --workspace
 	.ci/page-tests
 
 lint:
 	cargo fmt --all --check
-	cargo clippy --locked --workspace --all-targets --all-features -- -D warnings
+	cargo clippy --locked --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps
 
 fmt:
