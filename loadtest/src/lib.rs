@@ -1,4 +1,5 @@
-//! What tests of every crate and the `loadtest` program share: the simulated payment provider, the calibration and the
-//! audit. Never linked into the services.
+//! What tests of every crate and the `loadtest` program share: a private stack of real servers with faults, the
+//! simulated payment provider, the audit and the calibration. Never linked into the services.
 
+pub mod launcher;
 pub mod provider;

@@ -1,7 +1,7 @@
 //! The `loadtest` program: one subcommand a job, each in a module of the library.
 
 use clap::{Parser, Subcommand};
-use seatwire_loadtest::provider;
+use seatwire_loadtest::{launcher::reaper, provider};
 
 #[derive(Debug, Parser)]
 #[command(name = "loadtest", version, about = "Private Seatwire stack, simulated payment provider, audit, calibration")]
@@ -14,6 +14,9 @@ struct Cli {
 enum Command {
     /// Run the simulated payment provider: orders, a checkout page, signed webhooks, refunds.
     Provider(provider::ProviderArgs),
+    /// End what a launcher left behind; started by the launcher, not by people.
+    #[command(hide = true)]
+    Reaper,
 }
 
 #[tokio::main]
@@ -21,5 +24,9 @@ async fn main() -> anyhow::Result<()> {
     tracing_subscriber::fmt().with_writer(std::io::stderr).init();
     match Cli::parse().command {
         Command::Provider(args) => provider::run(args).await,
+        Command::Reaper => {
+            reaper::run_on_stdin();
+            Ok(())
+        }
     }
 }

@@ -1,4 +1,10 @@
 //! Integration tests of the test tools: real processes, real sockets.
 
 #[cfg(test)]
+mod orphans;
+#[cfg(test)]
 mod provider;
+#[cfg(test)]
+mod servers;
+#[cfg(test)]
+mod support;

@@ -1,0 +1,24 @@
+//! Starts and breaks a private Seatwire: Redis, PostgreSQL, and the project's own programs, on free loopback ports.
+//!
+//! Every server is a child process in a group of its own. It ends with its handle, and with this process however that
+//! ends: see [`reaper`]. A port stays the same while its handle lives, so a restarted server is found where it was.
+
+mod account;
+mod binaries;
+mod error;
+mod folder;
+mod migrate;
+mod port;
+mod postgres;
+mod process;
+pub mod process_tree;
+pub mod reaper;
+mod redis;
+mod secrets;
+mod servers;
+mod wheel;
+
+pub use error::{LogTail, StartError};
+pub use migrate::migrate;
+pub use postgres::{Postgres, PostgresOptions};
+pub use redis::{Redis, RedisOptions};

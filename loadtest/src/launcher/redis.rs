@@ -1,0 +1,156 @@
+//! A private Redis (or Valkey) on loopback: refuses to evict, and forgets everything with its process unless told to
+//! keep an append-only file.
+
+use std::{
+    io::{Read as _, Write as _},
+    net::{SocketAddr, TcpStream},
+    path::PathBuf,
+    time::Duration,
+};
+
+use nix::sys::signal::Signal;
+use tempfile::TempDir;
+
+use super::{
+    StartError,
+    error::LogTail,
+    folder,
+    port::Port,
+    process::{Program, ServerProcess},
+    process_tree::Ending,
+    servers,
+};
+
+#[derive(Debug, Clone, Default)]
+pub struct RedisOptions {
+    /// Where its log, and its data if any, are kept; `None`: a temporary folder that is removed at the end.
+    pub folder: Option<PathBuf>,
+    /// Keeps data in an append-only file, so that they survive a restart.
+    pub append_only: bool,
+    /// This server instead of one that is searched for.
+    pub program: Option<PathBuf>,
+    /// Further settings, as in `redis.conf`.
+    pub settings: Vec<(String, String)>,
+}
+
+#[derive(Debug)]
+pub struct Redis {
+    process: ServerProcess,
+    port: Port,
+    /// Removed after the server has ended.
+    _temporary: Option<TempDir>,
+}
+
+impl Redis {
+    pub async fn start() -> Result<Self, StartError> {
+        Self::start_with(RedisOptions::default()).await
+    }
+
+    pub async fn start_with(options: RedisOptions) -> Result<Self, StartError> {
+        let path = match &options.program {
+            Some(path) => servers::check_redis(path).map(|()| path.clone())?,
+            None => servers::redis()?,
+        };
+        let (folder, temporary) = folder::given_or_temporary(options.folder.clone(), NAME, None)?;
+        let mut attempts = 0;
+        loop {
+            attempts += 1;
+            let port = Port::any().map_err(StartError::io(NAME, "choosing a port"))?;
+            let mut process = ServerProcess::start(Program {
+                name: NAME.to_owned(),
+                path: path.clone(),
+                args: arguments(&options, &folder, &port),
+                env: Vec::new(),
+                account: None,
+                log: folder.join("redis.log"),
+                output: None,
+                ending: Ending::Kill,
+            })?;
+            match wait_ready(&mut process, &port).await {
+                Ok(()) => return Ok(Self { process, port, _temporary: temporary }),
+                Err(error) if error.is_port_clash() && attempts < 5 => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    pub fn url(&self) -> String {
+        format!("redis://{}", self.address())
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.port.address()
+    }
+
+    /// `None` while it is down.
+    pub fn pid(&self) -> Option<u32> {
+        self.process.pid()
+    }
+
+    /// The server's latest log lines.
+    pub fn log_tail(&self) -> LogTail {
+        self.process.log_tail()
+    }
+
+    /// SIGKILL.
+    pub fn kill(&mut self) {
+        self.process.kill();
+    }
+
+    /// SIGSTOP.
+    pub fn stop(&self) {
+        self.process.signal_all(Signal::SIGSTOP);
+    }
+
+    pub fn cont(&self) {
+        self.process.signal_all(Signal::SIGCONT);
+    }
+
+    /// Starts it again on the same port; a server that runs is finished first.
+    pub async fn restart(&mut self) -> Result<(), StartError> {
+        self.finish().await;
+        self.process.start_again()?;
+        wait_ready(&mut self.process, &self.port).await
+    }
+
+    pub async fn shutdown(mut self) {
+        self.finish().await;
+    }
+
+    pub(crate) async fn finish(&mut self) {
+        self.process.finish(Signal::SIGTERM, FINISH_PATIENCE).await;
+    }
+}
+
+async fn wait_ready(process: &mut ServerProcess, port: &Port) -> Result<(), StartError> {
+    process.ready(START_PATIENCE, |_| answers(port.address())).await
+}
+
+/// Whether it says PONG; while it loads its data it says LOADING.
+fn answers(address: SocketAddr) -> Option<()> {
+    let mut connection = TcpStream::connect_timeout(&address, PROBE_PATIENCE).ok()?;
+    connection.set_read_timeout(Some(PROBE_PATIENCE)).ok()?;
+    connection.write_all(b"PING\r\n").ok()?;
+    let mut answer = [0; 5];
+    connection.read_exact(&mut answer).ok()?;
+    (&answer == b"+PONG").then_some(())
+}
+
+fn arguments(options: &RedisOptions, folder: &std::path::Path, port: &Port) -> Vec<std::ffi::OsString> {
+    let text = |value: &str| value.to_owned();
+    let own = [
+        (text("bind"), port.address().ip().to_string()),
+        (text("port"), port.number().to_string()),
+        (text("dir"), folder.display().to_string()),
+        (text("maxmemory-policy"), text("noeviction")),
+        (text("save"), String::new()),
+        (text("appendonly"), text(if options.append_only { "yes" } else { "no" })),
+    ];
+    let settings = own.iter().chain(&options.settings);
+    settings.flat_map(|(name, value)| [format!("--{name}").into(), value.into()]).collect()
+}
+
+const NAME: &str = "redis";
+const START_PATIENCE: Duration = Duration::from_secs(30);
+const FINISH_PATIENCE: Duration = Duration::from_secs(5);
+const PROBE_PATIENCE: Duration = Duration::from_millis(200);

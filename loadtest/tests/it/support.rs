@@ -1,0 +1,22 @@
+//! Waiting for conditions, and a plain connection to PostgreSQL.
+
+use std::time::{Duration, Instant};
+
+/// Waits until the condition holds; tests never sleep for a guessed time.
+pub(crate) async fn eventually(what: &str, mut condition: impl AsyncFnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !condition().await {
+        assert!(Instant::now() < deadline, "never happened: {what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+pub(crate) async fn connect(url: &str) -> tokio_postgres::Client {
+    let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls).await.expect("postgres answers");
+    tokio::spawn(connection);
+    client
+}
+
+pub(crate) fn pid(pid: Option<u32>) -> i32 {
+    pid.expect("it runs").try_into().expect("a process number")
+}
