@@ -18,7 +18,6 @@ CREATE TABLE bookings (
     created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     expires_at timestamptz NOT NULL,
     ended_at timestamptz,
-    asked_at timestamptz,
     CONSTRAINT bookings_id_pk PRIMARY KEY (id),
     CONSTRAINT bookings_customer_id_check CHECK (length(customer_id) BETWEEN 1 AND 64),
     CONSTRAINT bookings_state_check CHECK (state IN ('PENDING', 'CONFIRMED', 'EXPIRED', 'CANCELLED')),
@@ -50,7 +49,6 @@ COMMENT ON COLUMN bookings.version IS 'Grows by one with each change of state.';
 COMMENT ON COLUMN bookings.created_at IS 'When the seats were claimed.';
 COMMENT ON COLUMN bookings.expires_at IS 'When an unpaid booking ends.';
 COMMENT ON COLUMN bookings.ended_at IS 'When the booking expired or was cancelled.';
-COMMENT ON COLUMN bookings.asked_at IS 'When the provider, asked after expires_at, last said that there is no payment.';
 
 CREATE TABLE booking_seats (
     booking_id uuid NOT NULL,
@@ -165,7 +163,7 @@ CREATE TABLE payment_events (
 );
 CREATE INDEX payment_events_next_try_at_open_idx ON payment_events (next_try_at) WHERE processed_at IS NULL AND parked_at IS NULL;
 CREATE INDEX payment_events_order_id_open_idx ON payment_events (order_id) WHERE processed_at IS NULL;
-CREATE INDEX payment_events_parked_at_idx ON payment_events (parked_at) WHERE parked_at IS NOT NULL AND processed_at IS NULL;
+CREATE INDEX payment_events_parked_at_idx ON payment_events (parked_at) WHERE parked_at IS NOT NULL;
 COMMENT ON TABLE payment_events IS 'Inbox: what the provider told us by webhook, or answered when asked. Answered 200 only after commit.';
 COMMENT ON COLUMN payment_events.id IS 'Key; says nothing about order.';
 COMMENT ON COLUMN payment_events.provider IS 'The provider.';
@@ -190,7 +188,6 @@ CREATE TABLE refunds (
     booking_id uuid,
     attempt integer NOT NULL DEFAULT 1,
     amount bigint NOT NULL,
-    currency text NOT NULL,
     reason text NOT NULL,
     state text NOT NULL DEFAULT 'DUE',
     idempotency_key text NOT NULL,
@@ -221,8 +218,7 @@ COMMENT ON COLUMN refunds.id IS 'Key.';
 COMMENT ON COLUMN refunds.payment_id IS 'The payment.';
 COMMENT ON COLUMN refunds.booking_id IS 'The payment''s booking.';
 COMMENT ON COLUMN refunds.attempt IS '1, 2, 3 … within the payment.';
-COMMENT ON COLUMN refunds.amount IS 'Minor units.';
-COMMENT ON COLUMN refunds.currency IS 'ISO 4217.';
+COMMENT ON COLUMN refunds.amount IS 'The whole payment, minor units of its currency.';
 COMMENT ON COLUMN refunds.reason IS 'Why, such as cancel, second_payment, wrong_amount, seats_taken.';
 COMMENT ON COLUMN refunds.state IS 'DUE, REQUESTED, PROCESSED or FAILED.';
 COMMENT ON COLUMN refunds.idempotency_key IS 'Sent with each call of this attempt, so that it refunds once.';

@@ -114,9 +114,9 @@ BEGIN
     IF NEW.state <> OLD.state AND NOT is_state_edge('refund', OLD.state, NEW.state) THEN
         PERFORM refuse_state_edge('refund', OLD.id::text, OLD.state, NEW.state, 'no such edge');
     END IF;
-    IF (NEW.id, NEW.payment_id, NEW.attempt, NEW.amount, NEW.currency, NEW.idempotency_key)
+    IF (NEW.id, NEW.payment_id, NEW.attempt, NEW.amount, NEW.idempotency_key)
         IS DISTINCT FROM
-       (OLD.id, OLD.payment_id, OLD.attempt, OLD.amount, OLD.currency, OLD.idempotency_key) THEN
+       (OLD.id, OLD.payment_id, OLD.attempt, OLD.amount, OLD.idempotency_key) THEN
         PERFORM refuse_state_edge('refund', OLD.id::text, OLD.state, NEW.state, 'a column that never changes was changed');
     END IF;
     RETURN NEW;
