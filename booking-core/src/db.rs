@@ -1,0 +1,112 @@
+//! PostgreSQL, the truth. One file per table family; rows stay here, callers get plain types.
+//!
+//! Nothing in here knows Redis or the payment provider. Every statement runs through [`transaction`]: in a task of its
+//! own, with bounded retries, and with a name for logs. Seat rows are locked in [`seats`] and nowhere else.
+
+pub mod bookings;
+pub mod history;
+pub mod inbox;
+pub mod keys;
+pub mod orders;
+pub mod outbox;
+pub mod payments;
+pub mod pool;
+pub mod reader;
+pub mod refunds;
+pub mod schema;
+pub mod seats;
+pub mod shows;
+pub mod sql;
+pub mod transaction;
+
+use diesel::result::{DatabaseErrorKind, Error as DieselError};
+use diesel_async::AsyncPgConnection;
+
+pub use pool::Db;
+pub(crate) use transaction::{End, Step};
+
+/// One connection, inside a transaction or a read.
+pub type Conn = AsyncPgConnection;
+
+/// What a caller of this layer can do something about.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum DbError {
+    /// The server is out of reach or too busy, after all retries. Nothing was committed.
+    #[error("database unavailable: {0}")]
+    Unavailable(String),
+    /// The connection was lost while COMMIT was on its way, and no new one could be had to look: done or not, unknown.
+    #[error("commit in doubt: {0}")]
+    InDoubt(String),
+    /// The time to commit had passed; nothing was committed.
+    #[error("too late to commit")]
+    TooLate,
+    /// A named constraint said no.
+    #[error("constraint {0} violated")]
+    Constraint(String),
+    /// Anything else: a fault of the program or of the data.
+    #[error("database: {0}")]
+    Fault(String),
+}
+
+/// A single try's failure, before retries.
+#[derive(Debug)]
+pub(crate) enum TryError {
+    /// Another try may succeed; when `lost`, only on a new connection.
+    Transient { text: String, lost: bool },
+    /// Final.
+    Final(DbError),
+}
+
+impl From<DbError> for TryError {
+    fn from(error: DbError) -> Self {
+        Self::Final(error)
+    }
+}
+
+impl From<DieselError> for TryError {
+    /// Which failures are worth another try. diesel hides the SQLSTATE and texts depend on the server's language, so
+    /// the shape decides: 40001 has a kind of its own; a database error without position, table, column or constraint
+    /// is the server's act against a correct statement: 40P01, 55P03, 57014, 57P01-57P03, 53xxx.
+    fn from(error: DieselError) -> Self {
+        match error {
+            DieselError::DatabaseError(kind, info) => {
+                let text = info.message().to_owned();
+                match kind {
+                    DatabaseErrorKind::SerializationFailure => Self::Transient { text, lost: false },
+                    DatabaseErrorKind::UnableToSendCommand | DatabaseErrorKind::ClosedConnection => {
+                        Self::Transient { text, lost: true }
+                    }
+                    _ => match info.constraint_name() {
+                        Some(name) => DbError::Constraint(name.to_owned()).into(),
+                        None if kind_is_unknown(&kind)
+                            && info.statement_position().is_none()
+                            && info.table_name().is_none()
+                            && info.column_name().is_none() =>
+                        {
+                            Self::Transient { text, lost: false }
+                        }
+                        None => DbError::Fault(text).into(),
+                    },
+                }
+            }
+            DieselError::BrokenTransactionManager | DieselError::AlreadyInTransaction => {
+                Self::Transient { text: error.to_string(), lost: true }
+            }
+            other => DbError::Fault(other.to_string()).into(),
+        }
+    }
+}
+
+fn kind_is_unknown(kind: &DatabaseErrorKind) -> bool {
+    matches!(kind, DatabaseErrorKind::Unknown)
+}
+
+/// A number of the database that is never negative there, by constraint.
+pub(crate) fn unsigned(value: i64) -> Result<u64, TryError> {
+    u64::try_from(value).map_err(|_| DbError::Fault(format!("negative number {value}")).into())
+}
+
+/// A number that the database has as bigint; wire numbers stay below 2^53.
+pub(crate) fn signed(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}

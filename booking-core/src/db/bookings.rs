@@ -1,0 +1,478 @@
+//! Bookings: the row that each transaction locks first, its changes, and what its owner is shown.
+
+use diesel::prelude::*;
+use diesel::sql_types::{Array, BigInt, Binary, Bool, Integer, Nullable, Text, Uuid as SqlUuid};
+use diesel_async::RunQueryDsl;
+use seatwire_protocol::command::{BookingInfo, BookingState, RefundInfo, RefundState};
+use seatwire_protocol::limits::BOOKINGS_PER_REPLY_MAX;
+use seatwire_protocol::{BookingId, CustomerId, HoldId, SeatIndex, ShowId};
+use uuid::Uuid;
+
+use super::seats::{indexes, seat_index};
+use super::sql::{Sql, sql};
+use super::{Conn, Db, DbError, TryError, signed, unsigned};
+
+/// A booking under lock.
+#[derive(Debug, Clone)]
+pub(crate) struct Booking {
+    pub(crate) id: BookingId,
+    pub(crate) show: ShowId,
+    pub(crate) customer: CustomerId,
+    pub(crate) state: BookingState,
+    pub(crate) ever_confirmed: bool,
+    pub(crate) ended_by_operator: bool,
+    pub(crate) hold: HoldId,
+    pub(crate) amount: u64,
+    pub(crate) currency: String,
+    /// The time to pay is over, by the database's clock.
+    pub(crate) overdue: bool,
+}
+
+#[derive(QueryableByName)]
+struct BookingRow {
+    #[diesel(sql_type = SqlUuid)]
+    id: Uuid,
+    #[diesel(sql_type = BigInt)]
+    show_id: i64,
+    #[diesel(sql_type = Text)]
+    customer_id: String,
+    #[diesel(sql_type = Text)]
+    state: String,
+    #[diesel(sql_type = Bool)]
+    ever_confirmed: bool,
+    #[diesel(sql_type = Bool)]
+    ended_by_operator: bool,
+    #[diesel(sql_type = Binary)]
+    hold_id: Vec<u8>,
+    #[diesel(sql_type = BigInt)]
+    amount: i64,
+    #[diesel(sql_type = Text)]
+    currency: String,
+    #[diesel(sql_type = Bool)]
+    overdue: bool,
+}
+
+impl BookingRow {
+    fn parse(self) -> Result<Booking, TryError> {
+        Ok(Booking {
+            id: BookingId(*self.id.as_bytes()),
+            show: super::shows::show_id(self.show_id)?,
+            customer: CustomerId::new(&self.customer_id).map_err(|e| DbError::Fault(e.to_string()))?,
+            state: state_of(&self.state)?,
+            ever_confirmed: self.ever_confirmed,
+            ended_by_operator: self.ended_by_operator,
+            hold: HoldId::from_slice(&self.hold_id).map_err(|e| DbError::Fault(e.to_string()))?,
+            amount: unsigned(self.amount)?,
+            currency: self.currency,
+            overdue: self.overdue,
+        })
+    }
+}
+
+/// Locks a booking; the first lock of every transaction that has one.
+pub(crate) async fn lock(conn: &mut Conn, booking: BookingId) -> Result<Option<Booking>, TryError> {
+    load_one(
+        conn,
+        sql("SELECT id, show_id, customer_id, state, ever_confirmed, hold_id, amount, currency,
+                coalesce(ended_by = 'operator', false) AS ended_by_operator,
+                expires_at <= clock_timestamp() AS overdue
+            FROM bookings WHERE id = $1 FOR UPDATE"),
+        booking,
+    )
+    .await
+}
+
+/// A booking as it is, without a lock: to decide what to prepare, never what to write.
+pub(crate) async fn peek(db: &Db, booking: BookingId) -> Result<Option<Booking>, DbError> {
+    db.read("peek_booking", move |conn| {
+        Box::pin(load_one(
+            conn,
+            sql("SELECT id, show_id, customer_id, state, ever_confirmed, hold_id, amount, currency,
+                    coalesce(ended_by = 'operator', false) AS ended_by_operator,
+                    expires_at <= clock_timestamp() AS overdue
+                FROM bookings WHERE id = $1"),
+            booking,
+        ))
+    })
+    .await
+}
+
+async fn load_one(conn: &mut Conn, query: Sql<'static>, booking: BookingId) -> Result<Option<Booking>, TryError> {
+    let rows: Vec<BookingRow> = query.bind::<SqlUuid, _>(uuid(booking)).load(conn).await?;
+    rows.into_iter().next().map(BookingRow::parse).transpose()
+}
+
+/// A pending booking to be stored.
+#[derive(Debug, Clone)]
+pub(crate) struct NewBooking {
+    pub(crate) id: BookingId,
+    pub(crate) show: ShowId,
+    pub(crate) customer: CustomerId,
+    pub(crate) hold: HoldId,
+    pub(crate) seats: u32,
+    pub(crate) amount: u64,
+    pub(crate) currency: String,
+    pub(crate) email: String,
+    pub(crate) claim_ms: u64,
+}
+
+/// Stores a pending booking; `false` when one of this id is there already.
+pub(crate) async fn insert(conn: &mut Conn, new: &NewBooking) -> Result<bool, TryError> {
+    let rows =
+        sql("INSERT INTO bookings (id, show_id, customer_id, hold_id, seats, amount, currency, email, expires_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, clock_timestamp() + $9 * interval '1 millisecond')
+        ON CONFLICT (id) DO NOTHING")
+        .bind::<SqlUuid, _>(uuid(new.id))
+        .bind::<BigInt, _>(new.show.as_i64())
+        .bind::<Text, _>(new.customer.as_str().to_owned())
+        .bind::<Binary, _>(new.hold.0.to_vec())
+        .bind::<Integer, _>(i32::try_from(new.seats).unwrap_or(i32::MAX))
+        .bind::<BigInt, _>(signed(new.amount))
+        .bind::<Text, _>(new.currency.clone())
+        .bind::<Text, _>(new.email.clone())
+        .bind::<BigInt, _>(signed(new.claim_ms))
+        .execute(conn)
+        .await?;
+    Ok(rows == 1)
+}
+
+/// Stores the seats of a booking with their prices.
+pub(crate) async fn insert_seats(
+    conn: &mut Conn,
+    booking: BookingId,
+    show: ShowId,
+    seats: &[SeatIndex],
+) -> Result<(), TryError> {
+    sql("INSERT INTO booking_seats (booking_id, show_id, seat, price)
+        SELECT $1, show_id, seat, price FROM show_seats WHERE show_id = $2 AND seat = ANY($3)")
+    .bind::<SqlUuid, _>(uuid(booking))
+    .bind::<BigInt, _>(show.as_i64())
+    .bind::<Array<Integer>, _>(indexes(seats)?)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Seats of a booking, ascending.
+pub(crate) async fn seats_of(conn: &mut Conn, booking: BookingId) -> Result<Vec<SeatIndex>, TryError> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = Integer)]
+        seat: i32,
+    }
+    let rows: Vec<Row> = sql("SELECT seat FROM booking_seats WHERE booking_id = $1 ORDER BY seat")
+        .bind::<SqlUuid, _>(uuid(booking))
+        .load(conn)
+        .await?;
+    rows.into_iter().map(|row| seat_index(row.seat)).collect()
+}
+
+/// Who ends a booking.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum EndedBy {
+    Time,
+    Customer,
+    Operator,
+}
+
+/// A locked booking is confirmed; its seats are active again where it was rescued.
+pub(crate) async fn confirm(conn: &mut Conn, booking: BookingId) -> Result<(), TryError> {
+    sql("WITH confirmed AS (
+            UPDATE bookings SET state = 'CONFIRMED', ever_confirmed = true, version = version + 1,
+                ended_by = NULL, ended_at = NULL
+            WHERE id = $1 RETURNING id)
+        UPDATE booking_seats s SET active = true FROM confirmed c WHERE s.booking_id = c.id AND NOT s.active")
+    .bind::<SqlUuid, _>(uuid(booking))
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// A locked booking is over.
+pub(crate) async fn end(conn: &mut Conn, booking: BookingId, by: EndedBy) -> Result<(), TryError> {
+    let (state, ended_by) = match by {
+        EndedBy::Time => ("EXPIRED", None),
+        EndedBy::Customer => ("CANCELLED", Some("customer")),
+        EndedBy::Operator => ("CANCELLED", Some("operator")),
+    };
+    sql("WITH ended AS (
+            UPDATE bookings SET state = $2, version = version + 1, ended_by = $3, ended_at = clock_timestamp()
+            WHERE id = $1 RETURNING id)
+        UPDATE booking_seats s SET active = false FROM ended e WHERE s.booking_id = e.id")
+    .bind::<SqlUuid, _>(uuid(booking))
+    .bind::<Text, _>(state)
+    .bind::<Nullable<Text>, _>(ended_by)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// What counts against a customer's caps at a show, this booking aside.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Standing {
+    /// Seats pending and booked.
+    pub(crate) seats: u64,
+    /// Claims that lapsed within the window.
+    pub(crate) lapses: u64,
+    /// Milliseconds since the last of them.
+    pub(crate) since_lapse_ms: u64,
+}
+
+/// Reads a customer's standing at a show.
+pub(crate) async fn standing(
+    conn: &mut Conn,
+    customer: &CustomerId,
+    show: ShowId,
+    except: BookingId,
+    window_ms: u64,
+) -> Result<Standing, TryError> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = BigInt)]
+        seats: i64,
+        #[diesel(sql_type = BigInt)]
+        lapses: i64,
+        #[diesel(sql_type = BigInt)]
+        since_lapse_ms: i64,
+    }
+    let row: Row =
+        sql("SELECT coalesce(sum(seats) FILTER (WHERE state IN ('PENDING', 'CONFIRMED')), 0)::bigint AS seats,
+            count(*) FILTER (WHERE state = 'EXPIRED' AND ended_at > clock_timestamp() - $4 * interval '1 millisecond')
+                AS lapses,
+            coalesce(extract(epoch FROM clock_timestamp() - max(ended_at) FILTER (WHERE state = 'EXPIRED')) * 1000, 0)
+                ::bigint AS since_lapse_ms
+        FROM bookings WHERE customer_id = $1 AND show_id = $2 AND id <> $3")
+        .bind::<Text, _>(customer.as_str().to_owned())
+        .bind::<BigInt, _>(show.as_i64())
+        .bind::<SqlUuid, _>(uuid(except))
+        .bind::<BigInt, _>(signed(window_ms))
+        .get_result(conn)
+        .await?;
+    Ok(Standing {
+        seats: unsigned(row.seats)?,
+        lapses: unsigned(row.lapses)?,
+        since_lapse_ms: u64::try_from(row.since_lapse_ms).unwrap_or(0),
+    })
+}
+
+/// Pending bookings past their time that no unprocessed event is about, with the order to ask the provider for, and
+/// for how long they are past it.
+pub(crate) async fn overdue(db: &Db, limit: i64) -> Result<Vec<(BookingId, Option<String>, u64)>, DbError> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = SqlUuid)]
+        id: Uuid,
+        #[diesel(sql_type = Nullable<Text>)]
+        order_id: Option<String>,
+        #[diesel(sql_type = BigInt)]
+        overdue_ms: i64,
+    }
+    db.read("overdue", move |conn| {
+        Box::pin(async move {
+            let rows: Vec<Row> =
+                sql("SELECT b.id, (SELECT o.id FROM orders o WHERE o.booking_id = b.id LIMIT 1) AS order_id,
+                    (extract(epoch FROM clock_timestamp() - b.expires_at) * 1000)::bigint AS overdue_ms
+                FROM bookings b WHERE b.state = 'PENDING' AND b.expires_at <= clock_timestamp()
+                    AND NOT EXISTS (SELECT FROM orders o JOIN payment_events e ON e.order_id = o.id
+                        WHERE o.booking_id = b.id AND e.processed_at IS NULL AND e.parked_at IS NULL)
+                ORDER BY b.expires_at LIMIT $1")
+                .bind::<BigInt, _>(limit)
+                .load(conn)
+                .await?;
+            rows.into_iter()
+                .map(|row| Ok((BookingId(*row.id.as_bytes()), row.order_id, unsigned(row.overdue_ms)?)))
+                .collect()
+        })
+    })
+    .await
+}
+
+/// Whether an event about the booking's orders waits to be processed.
+pub(crate) async fn has_open_event(conn: &mut Conn, booking: BookingId) -> Result<bool, TryError> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = Bool)]
+        found: bool,
+    }
+    let row: Row = sql("SELECT EXISTS (SELECT FROM orders o JOIN payment_events e ON e.order_id = o.id
+        WHERE o.booking_id = $1 AND e.processed_at IS NULL AND e.parked_at IS NULL) AS found")
+    .bind::<SqlUuid, _>(uuid(booking))
+    .get_result(conn)
+    .await?;
+    Ok(row.found)
+}
+
+/// A booking as its owner sees it; the checkout address is the caller's to add.
+#[derive(QueryableByName)]
+struct InfoRow {
+    #[diesel(sql_type = SqlUuid)]
+    id: Uuid,
+    #[diesel(sql_type = BigInt)]
+    show_id: i64,
+    #[diesel(sql_type = Text)]
+    customer_id: String,
+    #[diesel(sql_type = Text)]
+    state: String,
+    #[diesel(sql_type = BigInt)]
+    version: i64,
+    #[diesel(sql_type = BigInt)]
+    amount: i64,
+    #[diesel(sql_type = Text)]
+    currency: String,
+    #[diesel(sql_type = BigInt)]
+    remaining_ms: i64,
+    #[diesel(sql_type = BigInt)]
+    created_at_ms: i64,
+    #[diesel(sql_type = Array<Integer>)]
+    seats: Vec<i32>,
+    #[diesel(sql_type = Array<Text>)]
+    labels: Vec<String>,
+    #[diesel(sql_type = Nullable<Text>)]
+    order_id: Option<String>,
+    #[diesel(sql_type = Array<Text>)]
+    refund_states: Vec<String>,
+    #[diesel(sql_type = Array<BigInt>)]
+    refund_amounts: Vec<i64>,
+}
+
+macro_rules! info_query {
+    ($filter:literal) => {
+        concat!(
+            "SELECT b.id, b.show_id, b.customer_id, b.state, b.version, b.amount, b.currency,
+                greatest(0, extract(epoch FROM b.expires_at - clock_timestamp()) * 1000)::bigint AS remaining_ms,
+                (extract(epoch FROM b.created_at) * 1000)::bigint AS created_at_ms,
+                ARRAY(SELECT s.seat FROM booking_seats s WHERE s.booking_id = b.id ORDER BY s.seat) AS seats,
+                ARRAY(SELECT w.label FROM booking_seats s JOIN show_seats w ON w.show_id = s.show_id AND w.seat = s.seat
+                    WHERE s.booking_id = b.id ORDER BY s.seat) AS labels,
+                (SELECT o.id FROM orders o WHERE o.booking_id = b.id ORDER BY o.created_at LIMIT 1) AS order_id,
+                ARRAY(SELECT r.state FROM refunds r WHERE r.booking_id = b.id AND r.state <> 'FAILED'
+                    ORDER BY r.created_at, r.id) AS refund_states,
+                ARRAY(SELECT r.amount FROM refunds r WHERE r.booking_id = b.id AND r.state <> 'FAILED'
+                    ORDER BY r.created_at, r.id) AS refund_amounts
+            FROM bookings b ",
+            $filter
+        )
+    };
+}
+
+impl InfoRow {
+    fn parse(self) -> Result<(CustomerId, BookingInfo), TryError> {
+        let customer = CustomerId::new(&self.customer_id).map_err(|e| DbError::Fault(e.to_string()))?;
+        let state = state_of(&self.state)?;
+        let refunds = self
+            .refund_states
+            .iter()
+            .zip(self.refund_amounts)
+            .map(|(state, amount)| Ok(RefundInfo { state: refund_state_of(state)?, amount: unsigned(amount)? }))
+            .collect::<Result<_, TryError>>()?;
+        let info = BookingInfo {
+            booking: BookingId(*self.id.as_bytes()),
+            show: super::shows::show_id(self.show_id)?,
+            seats: self.seats.into_iter().map(seat_index).collect::<Result<_, _>>()?,
+            labels: self.labels,
+            state,
+            version: unsigned(self.version)?,
+            amount: unsigned(self.amount)?,
+            currency: self.currency,
+            remaining_ms: if state == BookingState::Pending { unsigned(self.remaining_ms)? } else { 0 },
+            order: self.order_id,
+            checkout_url: None,
+            refunds,
+            created_at_ms: unsigned(self.created_at_ms)?,
+        };
+        Ok((customer, info))
+    }
+}
+
+/// A booking with its owner.
+///
+/// # Errors
+/// [`DbError`].
+pub async fn get(db: &Db, booking: BookingId) -> Result<Option<(CustomerId, BookingInfo)>, DbError> {
+    db.read("get_booking", move |conn| {
+        Box::pin(async move {
+            let rows: Vec<InfoRow> =
+                sql(info_query!("WHERE b.id = $1")).bind::<SqlUuid, _>(uuid(booking)).load(conn).await?;
+            rows.into_iter().next().map(InfoRow::parse).transpose()
+        })
+    })
+    .await
+}
+
+/// A customer's bookings, newest first, and whether there are older ones.
+///
+/// # Errors
+/// [`DbError`].
+pub async fn list(db: &Db, customer: &CustomerId, before_ms: Option<u64>) -> Result<(Vec<BookingInfo>, bool), DbError> {
+    let customer = customer.as_str().to_owned();
+    let mut bookings: Vec<BookingInfo> = db
+        .read("list_bookings", move |conn| {
+            let customer = customer.clone();
+            Box::pin(async move {
+                let rows: Vec<InfoRow> = sql(info_query!(
+                    "WHERE b.customer_id = $1
+                        AND ($2::bigint IS NULL OR b.created_at < to_timestamp($2::double precision / 1000))
+                    ORDER BY b.created_at DESC LIMIT $3"
+                ))
+                .bind::<Text, _>(customer)
+                .bind::<Nullable<BigInt>, _>(before_ms.map(signed))
+                .bind::<BigInt, _>(i64::try_from(BOOKINGS_PER_REPLY_MAX + 1).unwrap_or(i64::MAX))
+                .load(conn)
+                .await?;
+                rows.into_iter().map(|row| Ok(row.parse()?.1)).collect()
+            })
+        })
+        .await?;
+    let more = bookings.len() > BOOKINGS_PER_REPLY_MAX;
+    bookings.truncate(BOOKINGS_PER_REPLY_MAX);
+    Ok((bookings, more))
+}
+
+/// Pending bookings of some customers at one show, in one statement.
+///
+/// # Errors
+/// [`DbError`].
+pub async fn pending_of(
+    db: &Db,
+    show: ShowId,
+    customers: &[CustomerId],
+) -> Result<Vec<(CustomerId, BookingInfo)>, DbError> {
+    let customers: Vec<String> = customers.iter().map(|id| id.as_str().to_owned()).collect();
+    db.read("pending_of", move |conn| {
+        let customers = customers.clone();
+        Box::pin(async move {
+            let rows: Vec<InfoRow> =
+                sql(info_query!("WHERE b.show_id = $1 AND b.customer_id = ANY($2) AND b.state = 'PENDING'"))
+                    .bind::<BigInt, _>(show.as_i64())
+                    .bind::<Array<Text>, _>(customers)
+                    .load(conn)
+                    .await?;
+            rows.into_iter().map(InfoRow::parse).collect()
+        })
+    })
+    .await
+}
+
+pub(crate) const fn uuid(booking: BookingId) -> Uuid {
+    Uuid::from_bytes(booking.0)
+}
+
+fn state_of(text: &str) -> Result<BookingState, TryError> {
+    match text {
+        "PENDING" => Ok(BookingState::Pending),
+        "CONFIRMED" => Ok(BookingState::Confirmed),
+        "EXPIRED" => Ok(BookingState::Expired),
+        "CANCELLED" => Ok(BookingState::Cancelled),
+        other => Err(DbError::Fault(format!("booking state {other}")).into()),
+    }
+}
+
+fn refund_state_of(text: &str) -> Result<RefundState, TryError> {
+    match text {
+        "DUE" => Ok(RefundState::Due),
+        "REQUESTED" => Ok(RefundState::Requested),
+        "PROCESSED" => Ok(RefundState::Processed),
+        "FAILED" => Ok(RefundState::Failed),
+        other => Err(DbError::Fault(format!("refund state {other}")).into()),
+    }
+}

@@ -1,0 +1,180 @@
+//! The inbox: what the provider told us, or answered when asked. Workers take rows one by one.
+
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Binary, Bool, Integer, Jsonb, Nullable, Text};
+use diesel_async::RunQueryDsl;
+
+use super::sql::sql;
+use super::{Conn, Db, DbError, TryError, signed, unsigned};
+
+/// Failures of its own after which a row waits for an operator.
+pub(crate) const FAILURES_MAX: i32 = 5;
+
+/// An event to be stored.
+#[derive(Debug, Clone)]
+pub(crate) struct NewEvent {
+    pub(crate) provider: &'static str,
+    pub(crate) body_hash: [u8; 32],
+    pub(crate) event_id: Option<String>,
+    /// By webhook, or fetched by us.
+    pub(crate) fetched: bool,
+    pub(crate) kind: String,
+    pub(crate) order: Option<String>,
+    pub(crate) payment: Option<String>,
+    pub(crate) body: serde_json::Value,
+}
+
+/// Stores an event durably; `false` when it was there before.
+pub(crate) async fn store(db: &Db, event: NewEvent) -> Result<bool, DbError> {
+    // One statement is one transaction: when it returns, the row is committed.
+    db.read("store_event", move |conn| {
+        let event = event.clone();
+        Box::pin(async move {
+            let rows = sql("INSERT INTO payment_events
+                    (provider, body_hash, event_id, source, kind, order_id, payment_id, body)
+                VALUES ($1, $2, $3, CASE WHEN $4 THEN 'fetch' ELSE 'webhook' END, $5, $6, $7, $8)
+                ON CONFLICT (provider, body_hash) DO NOTHING")
+            .bind::<Text, _>(event.provider)
+            .bind::<Binary, _>(event.body_hash.to_vec())
+            .bind::<Nullable<Text>, _>(event.event_id)
+            .bind::<Bool, _>(event.fetched)
+            .bind::<Text, _>(event.kind)
+            .bind::<Nullable<Text>, _>(event.order)
+            .bind::<Nullable<Text>, _>(event.payment)
+            .bind::<Jsonb, _>(event.body)
+            .execute(conn)
+            .await?;
+            Ok(rows == 1)
+        })
+    })
+    .await
+}
+
+/// An event to be processed.
+#[derive(Debug, Clone)]
+pub(crate) struct OpenEvent {
+    pub(crate) id: i64,
+    pub(crate) body: serde_json::Value,
+}
+
+/// Open events whose turn it is, oldest first; not locked.
+pub(crate) async fn open_events(db: &Db, limit: i64) -> Result<Vec<OpenEvent>, DbError> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = BigInt)]
+        id: i64,
+        #[diesel(sql_type = Jsonb)]
+        body: serde_json::Value,
+    }
+    db.read("open_events", move |conn| {
+        Box::pin(async move {
+            let rows: Vec<Row> = sql("SELECT id, body FROM payment_events
+                WHERE processed_at IS NULL AND parked_at IS NULL AND next_try_at <= clock_timestamp()
+                ORDER BY next_try_at, id LIMIT $1")
+            .bind::<BigInt, _>(limit)
+            .load(conn)
+            .await?;
+            Ok(rows.into_iter().map(|row| OpenEvent { id: row.id, body: row.body }).collect())
+        })
+    })
+    .await
+}
+
+/// Locks an event; `false` when it is done, or another worker has it.
+pub(crate) async fn lock(conn: &mut Conn, event: i64) -> Result<bool, TryError> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = BigInt)]
+        #[allow(dead_code, reason = "only whether there is a row matters")]
+        id: i64,
+    }
+    let rows: Vec<Row> =
+        sql("SELECT id FROM payment_events WHERE id = $1 AND processed_at IS NULL FOR UPDATE SKIP LOCKED")
+            .bind::<BigInt, _>(event)
+            .load(conn)
+            .await?;
+    Ok(!rows.is_empty())
+}
+
+/// A locked event is done; `parked` when an operator has to look at it all the same.
+pub(crate) async fn done(conn: &mut Conn, event: i64, result: &str, parked: bool) -> Result<(), TryError> {
+    sql("UPDATE payment_events SET processed_at = clock_timestamp(), result = $2,
+            parked_at = CASE WHEN $3 THEN clock_timestamp() END
+        WHERE id = $1")
+    .bind::<BigInt, _>(event)
+    .bind::<Text, _>(result.to_owned())
+    .bind::<Bool, _>(parked)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// An event failed by itself: tried again later, parked after [`FAILURES_MAX`]. Answers whether it was parked.
+pub(crate) async fn failed(db: &Db, event: i64, error: &str) -> Result<bool, DbError> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = Bool)]
+        parked: bool,
+    }
+    let error: String = error.chars().take(500).collect();
+    db.read("fail_event", move |conn| {
+        let error = error.clone();
+        Box::pin(async move {
+            let row: Option<Row> = sql("UPDATE payment_events SET failures = failures + 1, last_error = $2,
+                    next_try_at = clock_timestamp() + power(2, failures) * interval '1 second',
+                    parked_at = CASE WHEN failures + 1 >= $3 THEN clock_timestamp() END
+                WHERE id = $1 AND processed_at IS NULL RETURNING parked_at IS NOT NULL AS parked")
+            .bind::<BigInt, _>(event)
+            .bind::<Text, _>(error)
+            .bind::<Integer, _>(FAILURES_MAX)
+            .get_result(conn)
+            .await
+            .optional()?;
+            Ok(row.is_some_and(|row| row.parked))
+        })
+    })
+    .await
+}
+
+/// An event can't be processed now through no fault of its own.
+pub(crate) async fn put_off(db: &Db, event: i64, wait_ms: u64) -> Result<(), DbError> {
+    db.read("put_off_event", move |conn| {
+        Box::pin(async move {
+            sql("UPDATE payment_events SET next_try_at = clock_timestamp() + $2 * interval '1 millisecond'
+                WHERE id = $1 AND processed_at IS NULL")
+            .bind::<BigInt, _>(event)
+            .bind::<BigInt, _>(signed(wait_ms))
+            .execute(conn)
+            .await?;
+            Ok(())
+        })
+    })
+    .await
+}
+
+/// Gives a parked, unprocessed event a fresh start.
+pub(crate) async fn requeue(conn: &mut Conn, event: i64) -> Result<bool, TryError> {
+    let rows = sql("UPDATE payment_events SET parked_at = NULL, failures = 0, next_try_at = clock_timestamp()
+        WHERE id = $1 AND processed_at IS NULL AND parked_at IS NOT NULL")
+    .bind::<BigInt, _>(event)
+    .execute(conn)
+    .await?;
+    Ok(rows == 1)
+}
+
+/// Events that wait, and events that wait for an operator.
+pub(crate) async fn backlog(conn: &mut Conn) -> Result<(u64, u64), TryError> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = BigInt)]
+        open: i64,
+        #[diesel(sql_type = BigInt)]
+        parked: i64,
+    }
+    let row: Row = sql("SELECT
+            (SELECT count(*) FROM payment_events WHERE processed_at IS NULL AND parked_at IS NULL) AS open,
+            (SELECT count(*) FROM payment_events WHERE parked_at IS NOT NULL) AS parked")
+    .get_result(conn)
+    .await?;
+    Ok((unsigned(row.open)?, unsigned(row.parked)?))
+}

@@ -1,0 +1,95 @@
+//! Orders at the payment provider.
+
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Bool, Integer, Text};
+use diesel_async::RunQueryDsl;
+use seatwire_protocol::BookingId;
+use uuid::Uuid;
+
+use super::bookings::uuid;
+use super::schema::orders;
+use super::sql::sql;
+use super::{Conn, Db, DbError, TryError, signed, unsigned};
+
+/// An order of ours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct OrderRow {
+    pub(crate) id: String,
+    pub(crate) provider: &'static str,
+    pub(crate) booking: Option<BookingId>,
+    pub(crate) receipt: String,
+    pub(crate) amount: u64,
+    pub(crate) currency: String,
+}
+
+/// Stores an order; once is enough. The first question about it comes after `check_ms`.
+pub(crate) async fn insert(conn: &mut Conn, order: &OrderRow, check_ms: u64) -> Result<(), TryError> {
+    sql("INSERT INTO orders (id, provider, booking_id, receipt, amount, currency, next_check_at)
+        VALUES ($1, $2, $3, $4, $5, $6, clock_timestamp() + $7 * interval '1 millisecond')
+        ON CONFLICT (id) DO NOTHING")
+    .bind::<Text, _>(order.id.clone())
+    .bind::<Text, _>(order.provider)
+    .bind::<diesel::sql_types::Nullable<diesel::sql_types::Uuid>, _>(order.booking.map(uuid))
+    .bind::<Text, _>(order.receipt.clone())
+    .bind::<BigInt, _>(signed(order.amount))
+    .bind::<Text, _>(order.currency.clone())
+    .bind::<BigInt, _>(signed(check_ms))
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// The booking and amount of an order: `None` when it is unknown.
+pub(crate) async fn find(db: &Db, id: &str) -> Result<Option<(Option<BookingId>, u64, String)>, DbError> {
+    let id = id.to_owned();
+    db.read("find_order", move |conn| {
+        let id = id.clone();
+        Box::pin(async move { look(conn, &id).await })
+    })
+    .await
+}
+
+/// As [`find`], inside a transaction.
+pub(crate) async fn look(conn: &mut Conn, id: &str) -> Result<Option<(Option<BookingId>, u64, String)>, TryError> {
+    let row: Option<(Option<Uuid>, i64, String)> = orders::table
+        .find(id)
+        .select((orders::booking_id, orders::amount, orders::currency))
+        .first(conn)
+        .await
+        .optional()?;
+    row.map(|(booking, amount, currency)| {
+        Ok((booking.map(|id| BookingId(*id.as_bytes())), unsigned(amount)?, currency))
+    })
+    .transpose()
+}
+
+/// Orders whose turn it is to be asked for; each is put off by a time that doubles with every question, and closed
+/// when it is older than `days`.
+pub(crate) async fn take_due(db: &Db, limit: i64, first_ms: u64, days: i32) -> Result<Vec<String>, DbError> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = Text)]
+        id: String,
+        #[diesel(sql_type = Bool)]
+        closed: bool,
+    }
+    db.read("take_due_orders", move |conn| {
+        Box::pin(async move {
+            let rows: Vec<Row> = sql("UPDATE orders SET checks = checks + 1,
+                    closed = created_at < clock_timestamp() - $3 * interval '1 day',
+                    next_check_at = clock_timestamp() + $2 * power(2, least(checks, 9)) * interval '1 millisecond'
+                WHERE id IN (SELECT id FROM orders WHERE NOT closed AND next_check_at <= clock_timestamp()
+                    ORDER BY next_check_at LIMIT $1 FOR UPDATE SKIP LOCKED)
+                RETURNING id, closed")
+            .bind::<BigInt, _>(limit)
+            .bind::<BigInt, _>(signed(first_ms))
+            .bind::<Integer, _>(days)
+            .load(conn)
+            .await?;
+            // One that is closed now is asked for a last time.
+            rows.iter().filter(|row| row.closed).for_each(|row| tracing::debug!(order = row.id, "order closed"));
+            Ok(rows.into_iter().map(|row| row.id).collect())
+        })
+    })
+    .await
+}

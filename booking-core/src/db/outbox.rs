@@ -1,0 +1,244 @@
+//! The outbox: one row a transaction and show, for the seat map in Redis. The core that committed applies the change
+//! at once and marks the row; the relay takes what is left.
+
+use diesel::prelude::*;
+use diesel::sql_types::{Array, BigInt, Bool, Integer, Jsonb, Nullable, Text, Uuid as SqlUuid};
+use diesel_async::RunQueryDsl;
+use seatwire_protocol::{BookingId, CustomerId, HoldId, SaleState, SeatIndex, ShowId};
+use serde::{Deserialize, Serialize};
+
+use super::bookings::uuid;
+use super::seats::{status_of, status_text};
+use super::sql::sql;
+use super::{Conn, Db, DbError, TryError, signed, unsigned};
+use crate::holds::ledger::{LedgerChange, Sale};
+
+/// Failures of its own after which a row waits for an operator.
+const FAILURES_MAX: i32 = 5;
+
+/// A change as it is stored.
+#[derive(Serialize, Deserialize)]
+struct Stored {
+    seats: Vec<(u32, String, u64)>,
+    hold: Option<HoldId>,
+    booking: Option<BookingId>,
+    customer: Option<CustomerId>,
+    sale: Option<StoredSale>,
+    #[serde(default)]
+    operator: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredSale {
+    state: SaleState,
+    opens_at_ms: Option<i64>,
+    version: u64,
+}
+
+/// A committed change and its row.
+#[derive(Debug, Clone)]
+pub(crate) struct OutboxRow {
+    pub(crate) id: i64,
+    pub(crate) change: LedgerChange,
+}
+
+/// Stores a change in the transaction that makes it; answers the row's id.
+pub(crate) async fn insert(conn: &mut Conn, change: &LedgerChange) -> Result<i64, TryError> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = BigInt)]
+        id: i64,
+    }
+    let stored = Stored {
+        seats: change.seats.iter().map(|(seat, status, v)| (seat.0, status_text(*status).to_owned(), *v)).collect(),
+        hold: change.hold,
+        booking: change.booking,
+        customer: change.customer.clone(),
+        sale: change.sale.map(|sale| StoredSale {
+            state: sale.state,
+            opens_at_ms: sale.opens_at_ms,
+            version: sale.version,
+        }),
+        operator: change.operator,
+    };
+    let body = serde_json::to_value(stored).map_err(|e| DbError::Fault(e.to_string()))?;
+    let row: Row = sql("INSERT INTO outbox (show_id, booking_id, change) VALUES ($1, $2, $3) RETURNING id")
+        .bind::<BigInt, _>(change.show.as_i64())
+        .bind::<Nullable<SqlUuid>, _>(change.booking.map(uuid))
+        .bind::<Jsonb, _>(body)
+        .get_result(conn)
+        .await?;
+    Ok(row.id)
+}
+
+/// What the relay took: rows that can be applied, and rows that can't even be read.
+#[derive(Debug, Default)]
+pub(crate) struct Taken {
+    pub(crate) rows: Vec<OutboxRow>,
+    pub(crate) unreadable: Vec<(i64, String)>,
+}
+
+/// Takes rows older than `age_ms` for `lease_ms`, each with its show's generation of now.
+pub(crate) async fn take_due(db: &Db, limit: i64, age_ms: u64, lease_ms: u64) -> Result<Taken, DbError> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = BigInt)]
+        id: i64,
+        #[diesel(sql_type = BigInt)]
+        show_id: i64,
+        #[diesel(sql_type = BigInt)]
+        generation: i64,
+        #[diesel(sql_type = Jsonb)]
+        change: serde_json::Value,
+    }
+    db.read("take_outbox", move |conn| {
+        Box::pin(async move {
+            let mut rows: Vec<Row> = sql("UPDATE outbox o SET next_try_at = clock_timestamp() + $3 * interval '1 millisecond'
+                WHERE id IN (SELECT id FROM outbox WHERE applied_at IS NULL AND parked_at IS NULL
+                    AND next_try_at <= clock_timestamp() AND created_at <= clock_timestamp() - $2 * interval '1 millisecond'
+                    ORDER BY next_try_at, id LIMIT $1 FOR UPDATE SKIP LOCKED)
+                RETURNING id, show_id, change,
+                    coalesce((SELECT generation FROM show_streams t WHERE t.show_id = o.show_id), 0) AS generation")
+            .bind::<BigInt, _>(limit)
+            .bind::<BigInt, _>(signed(age_ms))
+            .bind::<BigInt, _>(signed(lease_ms))
+            .load(conn)
+            .await?;
+            rows.sort_by_key(|row| row.id);
+            let mut taken = Taken::default();
+            for row in rows {
+                match read_change(row.show_id, row.generation, row.change) {
+                    Ok(change) => taken.rows.push(OutboxRow { id: row.id, change }),
+                    Err(error) => taken.unreadable.push((row.id, error)),
+                }
+            }
+            Ok(taken)
+        })
+    })
+    .await
+}
+
+fn read_change(show: i64, generation: i64, body: serde_json::Value) -> Result<LedgerChange, String> {
+    let stored: Stored = serde_json::from_value(body).map_err(|e| e.to_string())?;
+    let show = u64::try_from(show).map_err(|e| e.to_string())?;
+    let seats = stored
+        .seats
+        .into_iter()
+        .map(|(seat, status, version)| {
+            let status = status_of(&status).map_err(|_| format!("seat status {status}"))?;
+            Ok((SeatIndex(seat), status, version))
+        })
+        .collect::<Result<_, String>>()?;
+    Ok(LedgerChange {
+        show: ShowId::new(show).map_err(|e| e.to_string())?,
+        generation: u64::try_from(generation).map_err(|e| e.to_string())?,
+        seats,
+        hold: stored.hold,
+        booking: stored.booking,
+        customer: stored.customer,
+        sale: stored.sale.map(|sale| Sale { state: sale.state, opens_at_ms: sale.opens_at_ms, version: sale.version }),
+        operator: stored.operator,
+    })
+}
+
+/// A row that was applied under a generation.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct AppliedRow {
+    pub(crate) id: i64,
+    pub(crate) show: ShowId,
+    pub(crate) generation: u64,
+}
+
+/// Marks rows, each only while the ledger's generation is still the one that it was applied under: another one means
+/// a new timeline in Redis, which has to get the change as well.
+pub(crate) async fn mark(db: &Db, applied: Vec<AppliedRow>) -> Result<usize, DbError> {
+    let ids: Vec<i64> = applied.iter().map(|row| row.id).collect();
+    let shows: Vec<i64> = applied.iter().map(|row| row.show.as_i64()).collect();
+    let generations: Vec<i64> = applied.iter().map(|row| signed(row.generation)).collect();
+    db.read("mark_outbox", move |conn| {
+        let (ids, shows, generations) = (ids.clone(), shows.clone(), generations.clone());
+        Box::pin(async move {
+            Ok(sql("UPDATE outbox o SET applied_at = clock_timestamp()
+                FROM unnest($1, $2, $3) AS a (id, show_id, generation)
+                LEFT JOIN show_streams t ON t.show_id = a.show_id
+                WHERE o.id = a.id AND o.applied_at IS NULL AND coalesce(t.generation, 0) = a.generation")
+            .bind::<Array<BigInt>, _>(ids)
+            .bind::<Array<BigInt>, _>(shows)
+            .bind::<Array<BigInt>, _>(generations)
+            .execute(conn)
+            .await?)
+        })
+    })
+    .await
+}
+
+/// A row failed by itself: tried again later, parked after some failures. Answers whether it was parked.
+pub(crate) async fn failed(db: &Db, row: i64, error: &str) -> Result<bool, DbError> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = Bool)]
+        parked: bool,
+    }
+    let error: String = error.chars().take(500).collect();
+    db.read("fail_outbox", move |conn| {
+        let error = error.clone();
+        Box::pin(async move {
+            let row: Option<Row> = sql("UPDATE outbox SET failures = failures + 1, last_error = $2,
+                    next_try_at = clock_timestamp() + power(2, failures) * interval '1 second',
+                    parked_at = CASE WHEN failures + 1 >= $3 THEN clock_timestamp() END
+                WHERE id = $1 AND applied_at IS NULL RETURNING parked_at IS NOT NULL AS parked")
+            .bind::<BigInt, _>(row)
+            .bind::<Text, _>(error)
+            .bind::<Integer, _>(FAILURES_MAX)
+            .get_result(conn)
+            .await
+            .optional()?;
+            Ok(row.is_some_and(|row| row.parked))
+        })
+    })
+    .await
+}
+
+/// Puts rows off: Redis is out of reach, or the generation moved.
+pub(crate) async fn put_off(db: &Db, rows: Vec<i64>, wait_ms: u64) -> Result<(), DbError> {
+    db.read("put_off_outbox", move |conn| {
+        let rows = rows.clone();
+        Box::pin(async move {
+            sql("UPDATE outbox SET next_try_at = clock_timestamp() + $2 * interval '1 millisecond'
+                WHERE id = ANY($1) AND applied_at IS NULL")
+            .bind::<Array<BigInt>, _>(rows)
+            .bind::<BigInt, _>(signed(wait_ms))
+            .execute(conn)
+            .await?;
+            Ok(())
+        })
+    })
+    .await
+}
+
+/// Gives a parked row a fresh start.
+pub(crate) async fn requeue(conn: &mut Conn, row: i64) -> Result<bool, TryError> {
+    let rows = sql("UPDATE outbox SET parked_at = NULL, failures = 0, next_try_at = clock_timestamp()
+        WHERE id = $1 AND applied_at IS NULL AND parked_at IS NOT NULL")
+    .bind::<BigInt, _>(row)
+    .execute(conn)
+    .await?;
+    Ok(rows == 1)
+}
+
+/// Rows that wait, and rows that wait for an operator.
+pub(crate) async fn backlog(conn: &mut Conn) -> Result<(u64, u64), TryError> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = BigInt)]
+        open: i64,
+        #[diesel(sql_type = BigInt)]
+        parked: i64,
+    }
+    let row: Row = sql("SELECT count(*) FILTER (WHERE parked_at IS NULL) AS open,
+            count(*) FILTER (WHERE parked_at IS NOT NULL) AS parked
+        FROM outbox WHERE applied_at IS NULL")
+    .get_result(conn)
+    .await?;
+    Ok((unsigned(row.open)?, unsigned(row.parked)?))
+}

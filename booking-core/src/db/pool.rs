@@ -1,0 +1,88 @@
+//! The connection pool, with the time limits of the core's role. Connections are made when needed: the core starts
+//! and stays up while PostgreSQL is out of reach.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use diesel::ConnectionError;
+use diesel_async::pooled_connection::deadpool::{Object, Pool};
+use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod};
+use diesel_async::{AsyncConnection, AsyncPgConnection, SimpleAsyncConnection};
+use futures_util::FutureExt;
+use tokio_util::task::TaskTracker;
+
+use super::{DbError, TryError};
+
+/// Lock waits end before the statement does, and a statement before the gateway's patience. A transaction that idles
+/// is one whose core hangs: the server ends it, so that its locks don't stop a sale.
+const SESSION: &str = "SET lock_timeout = '2s'; SET statement_timeout = '5s'; \
+     SET idle_in_transaction_session_timeout = '10s'; SET application_name = 'seatwire-core'; SET TIME ZONE 'UTC'";
+/// Waiting for a free connection, or for a new one; longer means overload or an outage, and the caller is told.
+const WAIT: Duration = Duration::from_secs(2);
+
+/// Handle of the database; cheap to clone.
+#[derive(Clone)]
+pub struct Db {
+    pool: Pool<AsyncPgConnection>,
+    tasks: TaskTracker,
+    pub(crate) waits: Arc<super::transaction::Waits>,
+}
+
+impl Db {
+    /// A pool of at most `connections`. Checks the URL, but connects to nothing yet.
+    ///
+    /// # Errors
+    /// When the pool can't be built.
+    pub fn new(url: &str, connections: usize) -> Result<Self, DbError> {
+        let mut config = ManagerConfig::default();
+        // The check by a query costs a round trip per use; a lost connection is seen by its first statement instead.
+        config.recycling_method = RecyclingMethod::Fast;
+        config.custom_setup = Box::new(|url| connect(url.to_owned()).boxed());
+        let manager = AsyncDieselConnectionManager::new_with_config(url, config);
+        let pool = Pool::builder(manager).max_size(connections).build().map_err(|e| DbError::Fault(e.to_string()))?;
+        Ok(Self { pool, tasks: TaskTracker::new(), waits: Arc::default() })
+    }
+
+    /// A connection.
+    pub(crate) async fn connection(&self) -> Result<Object<AsyncPgConnection>, TryError> {
+        let failed = |text| TryError::Transient { text, lost: false };
+        match tokio::time::timeout(WAIT, self.pool.get()).await {
+            Ok(connection) => connection.map_err(|e| failed(e.to_string())),
+            Err(_) => Err(failed("no connection in time".to_owned())),
+        }
+    }
+
+    /// Gives up a connection that failed, and all idle ones: they met the same fate more often than not, and a retry
+    /// must not find one dead connection after the other.
+    pub(crate) fn discard(&self, connection: Object<AsyncPgConnection>) {
+        drop(Object::take(connection));
+        self.pool.retain(|_, _| false);
+    }
+
+    /// Transactions run in tasks of their own; a drain waits for them here.
+    #[must_use]
+    pub fn tasks(&self) -> &TaskTracker {
+        &self.tasks
+    }
+
+    /// Whether the database answers.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub async fn ping(&self) -> Result<(), DbError> {
+        self.read("ping", |conn| Box::pin(async move { Ok(conn.batch_execute("SELECT 1").await?) })).await
+    }
+
+    /// Connections in use and in the pool.
+    #[must_use]
+    pub fn usage(&self) -> (usize, usize) {
+        let status = self.pool.status();
+        (status.size.saturating_sub(status.available), status.size)
+    }
+}
+
+async fn connect(url: String) -> Result<AsyncPgConnection, ConnectionError> {
+    let mut conn = AsyncPgConnection::establish(&url).await?;
+    conn.batch_execute(SESSION).await.map_err(ConnectionError::CouldntSetupConfiguration)?;
+    Ok(conn)
+}

@@ -1,0 +1,400 @@
+//! The tables as diesel sees them: `diesel print-schema` with the settings of `diesel.toml`. A test compares the columns
+//! with a migrated database.
+
+diesel::table! {
+    /// The seats of each booking.
+    booking_seats (booking_id, seat) {
+        /// The booking.
+        booking_id -> Uuid,
+        /// The show.
+        show_id -> Int8,
+        /// Index of the seat.
+        seat -> Int4,
+        /// Price when claimed, minor units.
+        price -> Int8,
+        /// While the booking is PENDING or CONFIRMED.
+        active -> Bool,
+    }
+}
+
+diesel::table! {
+    /// Purchases from claim to end. The allowed changes of state are in state_edges.
+    bookings (id) {
+        /// Random key, shown to the customer.
+        id -> Uuid,
+        /// The show.
+        show_id -> Int8,
+        /// Who buys.
+        customer_id -> Text,
+        /// PENDING, CONFIRMED, EXPIRED or CANCELLED.
+        state -> Text,
+        /// Once true never false; such a booking is never rescued by a late payment.
+        ever_confirmed -> Bool,
+        /// Who cancelled: customer or operator; a pending booking that its customer cancelled may be rescued.
+        ended_by -> Nullable<Text>,
+        /// The hold that the booking was made from.
+        hold_id -> Bytea,
+        /// Number of seats.
+        seats -> Int4,
+        /// Sum of the seat prices when claimed, minor units.
+        amount -> Int8,
+        /// ISO 4217.
+        currency -> Text,
+        /// Where the confirmation goes.
+        email -> Text,
+        /// Grows by one with each change of state.
+        version -> Int8,
+        /// When the seats were claimed.
+        created_at -> Timestamptz,
+        /// When an unpaid booking ends.
+        expires_at -> Timestamptz,
+        /// When the booking expired or was cancelled.
+        ended_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    /// Cities that have theaters.
+    cities (id) {
+        /// Key.
+        id -> Int8,
+        /// Name as people read and search it.
+        name -> Text,
+    }
+}
+
+diesel::table! {
+    /// Keys of commands that took effect; the primary key lets each take effect once.
+    idempotency_keys (customer_id, operation, key) {
+        /// Whose key.
+        customer_id -> Text,
+        /// book or cancel.
+        operation -> Text,
+        /// Chosen by the client.
+        key -> Text,
+        /// SHA-256 of the command's body: another body under the same key is refused.
+        body_hash -> Bytea,
+        /// What it made or changed.
+        booking_id -> Uuid,
+        /// When.
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    /// Movies, concerts and other events that shows perform.
+    movies (id) {
+        /// Key.
+        id -> Int8,
+        /// Title.
+        title -> Text,
+        /// Length in minutes.
+        minutes -> Int4,
+    }
+}
+
+diesel::table! {
+    /// Orders at the payment provider that bookings are paid through.
+    orders (id) {
+        /// The provider's id.
+        id -> Text,
+        /// The provider, such as razorpay.
+        provider -> Text,
+        /// The booking; null for an order of ours whose claim never committed.
+        booking_id -> Nullable<Uuid>,
+        /// What we called the order at the provider.
+        receipt -> Text,
+        /// Minor units.
+        amount -> Int8,
+        /// ISO 4217.
+        currency -> Text,
+        /// When it was stored.
+        created_at -> Timestamptz,
+        /// Nothing more is expected: paid and settled, or asked for long enough.
+        closed -> Bool,
+        /// How often reconciliation asked the provider.
+        checks -> Int4,
+        /// When reconciliation asks next.
+        next_check_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    /// Changes of the ledger for the seat map in Redis: one row a transaction and show. Usually applied at once by the core that committed; the relay takes what is left.
+    outbox (id) {
+        /// Key; a late commit may have a lower one, so it is no cursor.
+        id -> Int8,
+        /// The show.
+        show_id -> Int8,
+        /// The booking that changed.
+        booking_id -> Nullable<Uuid>,
+        /// Seats with status and version, the booking's hold, the customer, the sale state.
+        change -> Jsonb,
+        /// When the change was made.
+        created_at -> Timestamptz,
+        /// When it was in Redis under the ledger's generation, or the show was not loaded.
+        applied_at -> Nullable<Timestamptz>,
+        /// Failures of its own; outages of servers do not count.
+        failures -> Int4,
+        /// Not before this.
+        next_try_at -> Timestamptz,
+        /// Why the last try failed.
+        last_error -> Nullable<Text>,
+        /// Set after 5 failures: an operator has to look.
+        parked_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    /// Inbox: what the provider told us by webhook, or answered when asked. Answered 200 only after commit.
+    payment_events (id) {
+        /// Key; says nothing about order.
+        id -> Int8,
+        /// The provider.
+        provider -> Text,
+        /// SHA-256 of the raw body: what was signed, and so what makes a repetition the same event.
+        body_hash -> Bytea,
+        /// The provider's event id; unsigned, information only.
+        event_id -> Nullable<Text>,
+        /// webhook, or fetch when we asked.
+        source -> Text,
+        /// The provider's event type.
+        kind -> Text,
+        /// The order it is about.
+        order_id -> Nullable<Text>,
+        /// The payment it is about.
+        payment_id -> Nullable<Text>,
+        /// The fields that settlement needs; personal data of the payer are not kept.
+        body -> Jsonb,
+        /// When it was stored.
+        received_at -> Timestamptz,
+        /// When a worker was done with it.
+        processed_at -> Nullable<Timestamptz>,
+        /// What it led to, such as confirmed, rescued, refund, duplicate, quarantined, ignored.
+        result -> Nullable<Text>,
+        /// Failures of its own; outages of servers do not count.
+        failures -> Int4,
+        /// Not before this.
+        next_try_at -> Timestamptz,
+        /// Why the last try failed.
+        last_error -> Nullable<Text>,
+        /// Set after 5 failures, or on quarantine: an operator has to look.
+        parked_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    /// Payments of our orders, verified by signature or fetched by us. Each captured one gets one outcome, written once.
+    payments (id) {
+        /// The provider's id.
+        id -> Text,
+        /// The provider.
+        provider -> Text,
+        /// The order that was paid.
+        order_id -> Text,
+        /// The order's booking.
+        booking_id -> Nullable<Uuid>,
+        /// Captured amount, minor units.
+        amount -> Int8,
+        /// ISO 4217, as the provider says.
+        currency -> Text,
+        /// captured or failed; a failed payment may still be captured.
+        status -> Text,
+        /// BOOKING: it settled its booking; REFUND: the money goes back.
+        outcome -> Nullable<Text>,
+        /// Why it was refunded, such as second_payment, wrong_amount, seats_taken.
+        outcome_reason -> Nullable<Text>,
+        /// When we first heard of it.
+        created_at -> Timestamptz,
+        /// When the outcome was written.
+        settled_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    /// Money going back, always the full payment. A definite failure ends a row; the next attempt is a new one under a new key.
+    refunds (id) {
+        /// Key.
+        id -> Uuid,
+        /// The payment.
+        payment_id -> Text,
+        /// The payment's booking.
+        booking_id -> Nullable<Uuid>,
+        /// 1, 2, 3 … within the payment.
+        attempt -> Int4,
+        /// The whole payment, minor units of its currency.
+        amount -> Int8,
+        /// Why, such as cancel, second_payment, wrong_amount, seats_taken.
+        reason -> Text,
+        /// DUE, REQUESTED, PROCESSED or FAILED.
+        state -> Text,
+        /// Sent with each call of this attempt, so that it refunds once.
+        idempotency_key -> Text,
+        /// The provider's id, once known.
+        provider_refund_id -> Nullable<Text>,
+        /// When it was decided.
+        created_at -> Timestamptz,
+        /// When the provider was first asked.
+        requested_at -> Nullable<Timestamptz>,
+        /// When it was processed or failed.
+        ended_at -> Nullable<Timestamptz>,
+        /// Calls of this attempt whose outcome stayed unknown.
+        tries -> Int4,
+        /// Not before this.
+        next_try_at -> Timestamptz,
+        /// Why the last try failed.
+        last_error -> Nullable<Text>,
+        /// Set when automatic attempts are used up: an operator has to look; none is the target.
+        parked_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    /// Rooms with a fixed seat plan. A changed plan is a new screen: plans of sold shows never change.
+    screens (id) {
+        /// Key.
+        id -> Int8,
+        /// The building.
+        theater_id -> Int8,
+        /// Name, unique in its theater.
+        name -> Text,
+        /// Number of seats; indexes are 0 .. seats - 1.
+        seats -> Int4,
+        /// Seat plan: {focus, sections}, as the layout of the protocol without what belongs to a show.
+        layout -> Jsonb,
+    }
+}
+
+diesel::table! {
+    /// Every change of every seat of a show; rows are only added.
+    seat_history (show_id, seat, version) {
+        /// Order of writing.
+        id -> Int8,
+        /// The show.
+        show_id -> Int8,
+        /// Index of the seat.
+        seat -> Int4,
+        /// The seat's version after the change.
+        version -> Int8,
+        /// When.
+        changed_at -> Timestamptz,
+        /// Status before.
+        from_status -> Text,
+        /// Status after.
+        to_status -> Text,
+        /// The booking concerned.
+        booking_id -> Nullable<Uuid>,
+        /// Who: a customer id, a worker, operator, seed.
+        actor -> Text,
+        /// Why: claim, settle, rescue, expire, cancel, block, unblock.
+        reason -> Text,
+    }
+}
+
+diesel::table! {
+    /// Chairs of a screen; copied into show_seats when a show is created.
+    seats (screen_id, seat) {
+        /// The room.
+        screen_id -> Int8,
+        /// Index in the room, 0 and up.
+        seat -> Int4,
+        /// What is written on the chair, such as A5.
+        label -> Text,
+        /// Section of the room; empty when it has only one.
+        section -> Text,
+        /// Price tier.
+        tier -> Int4,
+    }
+}
+
+diesel::table! {
+    /// The seats of each show: the rows that decide who owns a seat. Locked only by lock_seats, in (show_id, seat) order.
+    show_seats (show_id, seat) {
+        /// The show.
+        show_id -> Int8,
+        /// Index of the seat, 0 and up.
+        seat -> Int4,
+        /// What is written on the chair.
+        label -> Text,
+        /// Price tier.
+        tier -> Int4,
+        /// Minor units of the show's currency.
+        price -> Int8,
+        /// available, claimed (by a pending booking), booked or blocked.
+        status -> Text,
+        /// The booking that claims or owns the seat.
+        booking_id -> Nullable<Uuid>,
+        /// Grows by one with each change of the row.
+        version -> Int8,
+    }
+}
+
+diesel::table! {
+    /// The generation of each show's Redis state, taken by compare-and-set.
+    show_streams (show_id) {
+        /// The show.
+        show_id -> Int8,
+        /// Grows each time the show's Redis state starts anew; 0: never loaded.
+        generation -> Int8,
+        /// Run id of the Redis server that the generation was taken for; information only.
+        run_id -> Text,
+    }
+}
+
+diesel::table! {
+    /// Performances that people buy seats for.
+    shows (id) {
+        /// Key, below 2^53.
+        id -> Int8,
+        /// Where.
+        screen_id -> Int8,
+        /// What.
+        movie_id -> Int8,
+        /// When.
+        starts_at -> Timestamptz,
+        /// before, open or closed; before counts as open once opens_at has passed.
+        sale -> Text,
+        /// When the sale opens; set while sale is before.
+        opens_at -> Nullable<Timestamptz>,
+        /// Grows with each change of sale and opens_at.
+        sale_version -> Int8,
+        /// Number of seats.
+        seats -> Int4,
+        /// ISO 4217.
+        currency -> Text,
+        /// Price tiers: [{id, name, price}], price in minor units.
+        tiers -> Jsonb,
+        /// Lowest price, minor units.
+        price_min -> Int8,
+        /// Highest price, minor units.
+        price_max -> Int8,
+        /// Grows when the layout that viewers load changes, prices included.
+        layout_version -> Int8,
+    }
+}
+
+diesel::table! {
+    /// Every allowed change of state; anything else is refused by trigger.
+    state_edges (subject, from_state, to_state) {
+        /// booking, seat, payment or refund.
+        subject -> Text,
+        /// State before.
+        from_state -> Text,
+        /// State after.
+        to_state -> Text,
+        /// What happened.
+        meaning -> Text,
+    }
+}
+
+diesel::table! {
+    /// Buildings with one or more screens.
+    theaters (id) {
+        /// Key.
+        id -> Int8,
+        /// Where it stands.
+        city_id -> Int8,
+        /// Name, unique in its city.
+        name -> Text,
+    }
+}
