@@ -9,7 +9,10 @@
 //! PostgreSQL alone decides who owns a seat. Redis decides who may try.
 
 pub mod config;
+pub mod db;
 pub mod holds;
 pub mod metrics;
+pub mod migrate;
+pub mod payments;
 pub mod shutdown;
 pub mod telemetry;
