@@ -6,6 +6,7 @@
 mod account;
 mod binaries;
 mod error;
+mod fault_proxy;
 mod folder;
 mod migrate;
 mod port;
@@ -19,6 +20,7 @@ mod servers;
 mod wheel;
 
 pub use error::{LogTail, StartError};
+pub use fault_proxy::FaultProxy;
 pub use migrate::migrate;
 pub use postgres::{Postgres, PostgresOptions};
 pub use redis::{Redis, RedisOptions};

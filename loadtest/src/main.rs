@@ -13,7 +13,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the simulated payment provider: orders, a checkout page, signed webhooks, refunds.
-    Provider(provider::ProviderArgs),
+    Provider(Box<provider::ProviderArgs>),
     /// End what a launcher left behind; started by the launcher, not by people.
     #[command(hide = true)]
     Reaper,
@@ -23,7 +23,7 @@ enum Command {
 async fn main() -> anyhow::Result<()> {
     tracing_subscriber::fmt().with_writer(std::io::stderr).init();
     match Cli::parse().command {
-        Command::Provider(args) => provider::run(args).await,
+        Command::Provider(args) => provider::run(*args).await,
         Command::Reaper => {
             reaper::run_on_stdin();
             Ok(())

@@ -1,0 +1,170 @@
+//! One connection through the proxy: two pumps, and an ear for faults.
+
+use std::{io, net::SocketAddr, time::Duration};
+
+use bytes::Bytes;
+use socket2::SockRef;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{
+        TcpStream,
+        tcp::{ReadHalf, WriteHalf},
+    },
+    sync::{mpsc, watch},
+    time::Instant,
+};
+
+use super::{Control, Mode};
+
+/// Why pumping stopped before the connection's own end.
+enum Cut {
+    Reset,
+    HalfOpen,
+}
+
+pub(super) async fn serve(mut client: TcpStream, upstream: SocketAddr, mut control: watch::Receiver<Control>) {
+    let resets = control.borrow().resets;
+    // What is done to a socket below can fail only when its peer has closed it already.
+    let _ = client.set_nodelay(true);
+    let connected = tokio::select! {
+        connected = connect(upstream, control.clone()) => connected,
+        cut = cut(control.clone(), resets) => match cut {
+            Cut::Reset => return reset(&client),
+            Cut::HalfOpen => return swallow(client, &mut control).await,
+        },
+    };
+    let Ok(mut server) = connected else { return reset(&client) };
+    let _ = server.set_nodelay(true);
+    let cut = tokio::select! {
+        pumped = pump_both(&mut client, &mut server, &control) => match pumped {
+            Ok(()) => return,
+            Err(_) => Cut::Reset,
+        },
+        cut = cut(control.clone(), resets) => cut,
+    };
+    reset(&server);
+    drop(server);
+    match cut {
+        Cut::Reset => reset(&client),
+        Cut::HalfOpen => swallow(client, &mut control).await,
+    }
+}
+
+/// Reaches the server as soon as the way is open.
+async fn connect(upstream: SocketAddr, mut control: watch::Receiver<Control>) -> io::Result<TcpStream> {
+    let delay = passing(&mut control).await;
+    tokio::time::sleep(delay).await;
+    TcpStream::connect(upstream).await
+}
+
+async fn pump_both(
+    client: &mut TcpStream,
+    server: &mut TcpStream,
+    control: &watch::Receiver<Control>,
+) -> io::Result<()> {
+    let (from_client, to_client) = client.split();
+    let (from_server, to_server) = server.split();
+    tokio::try_join!(pump(from_client, to_server, control), pump(from_server, to_client, control))?;
+    Ok(())
+}
+
+/// One direction, to its end.
+async fn pump(from: ReadHalf<'_>, to: WriteHalf<'_>, control: &watch::Receiver<Control>) -> io::Result<()> {
+    let (queue, queued) = mpsc::channel(QUEUE);
+    tokio::try_join!(read(from, queue, control.clone()), write(to, queued, control.clone()))?;
+    Ok(())
+}
+
+type Piece = (Instant, Bytes);
+
+/// Takes pieces from the socket, each with the time when it is to go on. A full queue slows the sender.
+async fn read(
+    mut from: ReadHalf<'_>,
+    queue: mpsc::Sender<Piece>,
+    mut control: watch::Receiver<Control>,
+) -> io::Result<()> {
+    let mut buffer = vec![0; PIECE];
+    loop {
+        let delay = passing(&mut control).await;
+        let length = tokio::select! {
+            length = from.read(&mut buffer) => length?,
+            _ = control.changed() => continue,
+        };
+        let Some(piece) = buffer.get(..length).filter(|piece| !piece.is_empty()) else { return Ok(()) };
+        if queue.send((Instant::now() + delay, Bytes::copy_from_slice(piece))).await.is_err() {
+            return Ok(());
+        }
+    }
+}
+
+async fn write(
+    mut to: WriteHalf<'_>,
+    mut queue: mpsc::Receiver<Piece>,
+    mut control: watch::Receiver<Control>,
+) -> io::Result<()> {
+    while let Some((due, piece)) = queue.recv().await {
+        tokio::time::sleep_until(due).await;
+        passing(&mut control).await;
+        to.write_all(&piece).await?;
+    }
+    passing(&mut control).await;
+    to.shutdown().await
+}
+
+/// Waits until the proxy carries; returns the delay.
+async fn passing(control: &mut watch::Receiver<Control>) -> Duration {
+    loop {
+        if let Mode::Pass(delay) = control.borrow_and_update().mode {
+            return delay;
+        }
+        changed(control).await;
+    }
+}
+
+/// Waits until this connection is to be cut.
+async fn cut(mut control: watch::Receiver<Control>, resets: u64) -> Cut {
+    loop {
+        let now = *control.borrow_and_update();
+        match now.mode {
+            _ if now.resets != resets => return Cut::Reset,
+            Mode::Refuse => return Cut::Reset,
+            Mode::HalfOpen => return Cut::HalfOpen,
+            Mode::Pass(_) | Mode::Blackhole => changed(&mut control).await,
+        }
+    }
+}
+
+/// Reads and forgets until the client leaves, or the fault ends and the client learns that nobody knows it.
+async fn swallow(mut client: TcpStream, control: &mut watch::Receiver<Control>) {
+    let mut buffer = vec![0; PIECE];
+    loop {
+        tokio::select! {
+            length = client.read(&mut buffer) => match length {
+                Ok(1..) => {}
+                _ => return,
+            },
+            () = not_half_open(control) => return reset(&client),
+        }
+    }
+}
+
+async fn not_half_open(control: &mut watch::Receiver<Control>) {
+    while control.borrow_and_update().mode == Mode::HalfOpen {
+        changed(control).await;
+    }
+}
+
+async fn changed(control: &mut watch::Receiver<Control>) {
+    if control.changed().await.is_err() {
+        // The proxy is gone, and this task is about to be.
+        std::future::pending::<()>().await;
+    }
+}
+
+/// The socket's close, which follows, is an RST.
+fn reset(socket: &TcpStream) {
+    let _ = SockRef::from(socket).set_linger(Some(Duration::ZERO));
+}
+
+const PIECE: usize = 16 * 1024;
+const QUEUE: usize = 64;
