@@ -39,6 +39,11 @@ impl Shutdown {
         self.token.cancelled()
     }
 
+    /// For parts that spawn through a plain tracker.
+    pub fn tracker(&self) -> &TaskTracker {
+        &self.tracker
+    }
+
     /// For parts that take a plain token.
     pub fn token(&self) -> &CancellationToken {
         &self.token
