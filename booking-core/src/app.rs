@@ -1,0 +1,115 @@
+//! The handles that every part of a running core shares, and how they are made and kept running.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::config::Config;
+use crate::db::{Db, DbError};
+use crate::holds::{HoldConfig, HoldError, HoldStore};
+use crate::layouts::Layouts;
+use crate::metrics as names;
+use crate::shutdown::Shutdown;
+
+/// How often readiness is looked at, and how long a server may take to answer.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+const LOOK_DEADLINE: Duration = Duration::from_secs(1);
+
+/// The shared handles; in an `Arc` wherever it goes.
+pub struct App {
+    pub config: Config,
+    pub db: Db,
+    pub holds: HoldStore,
+    pub layouts: Layouts,
+}
+
+/// A handle could not be made. Servers that are out of reach are no reason: the core starts without them.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("SEATWIRE_DATABASE_URL: {0}")]
+    Database(#[from] DbError),
+    #[error("SEATWIRE_REDIS_URL: {0}")]
+    Holds(#[from] HoldError),
+}
+
+/// Whether the servers behind the core answer; `Err` says what is wrong.
+pub struct Health {
+    pub redis: Result<(), String>,
+    pub postgres: Result<(), String>,
+}
+
+impl Health {
+    pub fn is_good(&self) -> bool {
+        self.redis.is_ok() && self.postgres.is_ok()
+    }
+}
+
+impl App {
+    /// Makes all handles; connects to nothing yet.
+    pub fn new(config: Config) -> Result<Arc<Self>, StartError> {
+        let db = Db::new(config.database_url.expose(), config.database_pool)?;
+        let ledger = Arc::new(db.clone());
+        let holds = HoldStore::new(hold_config(&config), config.redis_url.expose(), ledger)?;
+        let layouts = Layouts::new(db.clone());
+        Ok(Arc::new(Self { config, db, holds, layouts }))
+    }
+
+    /// Starts the workers: they run until the drain starts, and are waited for by it.
+    pub fn spawn_workers(self: &Arc<Self>, shutdown: &Shutdown) {
+        self.holds.spawn(shutdown.tracker(), shutdown.token());
+        shutdown.spawn(watch_health(Arc::clone(self), shutdown.clone()));
+    }
+
+    /// Asks both servers, side by side.
+    pub async fn health(&self) -> Health {
+        let (redis, postgres) = tokio::join!(
+            tokio::time::timeout(LOOK_DEADLINE, self.holds.ping()),
+            tokio::time::timeout(LOOK_DEADLINE, self.db.ping()),
+        );
+        let late = || format!("no answer within {LOOK_DEADLINE:?}");
+        Health {
+            redis: redis.map_err(|_| late()).and_then(|r| r.map_err(|e| e.to_string())),
+            postgres: postgres.map_err(|_| late()).and_then(|r| r.map_err(|e| e.to_string())),
+        }
+    }
+}
+
+/// Logs each loss and return of a server once, and keeps the ready metric.
+async fn watch_health(app: Arc<App>, shutdown: Shutdown) {
+    let mut was_good = None;
+    while !shutdown.has_started() {
+        let health = app.health().await;
+        let good = health.is_good();
+        if was_good != Some(good) {
+            let text = |state: &Result<(), String>| state.as_ref().err().cloned().unwrap_or_else(|| "ok".to_owned());
+            let (redis, postgres) = (text(&health.redis), text(&health.postgres));
+            if good {
+                tracing::info!("redis and postgres answer");
+            } else {
+                tracing::warn!(redis, postgres, "not ready");
+            }
+        }
+        was_good = Some(good);
+        metrics::gauge!(names::READY).set(if good { 1.0 } else { 0.0 });
+        names::upkeep();
+        tokio::select! {
+            () = tokio::time::sleep(LOOK_EVERY) => {}
+            () = shutdown.started() => {}
+        }
+    }
+    metrics::gauge!(names::READY).set(0.0);
+}
+
+fn hold_config(config: &Config) -> HoldConfig {
+    let ms = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+    HoldConfig {
+        hold_secret: config.hold_secret.expose().as_bytes().to_vec(),
+        hold_ms: ms(config.hold),
+        extensions: config.hold_extensions,
+        lifetime_ms: ms(config.hold_lifetime),
+        grace_ms: ms(config.hold_grace),
+        paying_ms: ms(config.paying),
+        seats_max: config.hold_seats_max,
+        holds_max: config.holds_max,
+        ..HoldConfig::default()
+    }
+}

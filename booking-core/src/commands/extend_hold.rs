@@ -1,0 +1,13 @@
+//! `extend_hold`.
+
+use seatwire_protocol::ErrorBody;
+use seatwire_protocol::command::{ExtendHold, HoldInfo};
+
+use super::settled;
+use crate::app::App;
+
+pub(crate) async fn run(app: &App, command: ExtendHold) -> Result<HoldInfo, ErrorBody> {
+    let ExtendHold { show, customer, hold, key } = command;
+    let outcome = app.holds.extend(show, &customer, hold, &key).await;
+    settled(app, show, outcome).await
+}

@@ -1,0 +1,114 @@
+//! What operators may do; bearer token on every route.
+//!
+//! | route | what |
+//! |---|---|
+//! | `GET /admin/shows/{show}` | ledger and live state side by side |
+//! | `GET /admin/shows/{show}/seats/{seat}/history` | who, when, from → to, why |
+//! | `POST /admin/shows/{show}/reload` | starts a new generation and loads the map again |
+
+use std::sync::Arc;
+
+use axum::extract::{Path, Request, State};
+use axum::http::header;
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use seatwire_protocol::command::SnapshotReply;
+use seatwire_protocol::seat::PackedStatuses;
+use seatwire_protocol::{ErrorBody, ErrorCode, SeatIndex, SeatStatus, ShowId};
+use serde_json::{Value, json};
+
+use super::respond::Failure;
+use crate::app::App;
+use crate::commands::{db_error, no_such_show, settled};
+use crate::db;
+
+type Shared = State<Arc<App>>;
+type Answer = Result<Json<Value>, Failure>;
+
+pub(super) fn router(app: Arc<App>) -> Router {
+    Router::new()
+        .route("/shows/{show}", get(show_state))
+        .route("/shows/{show}/seats/{seat}/history", get(seat_history))
+        .route("/shows/{show}/reload", post(reload))
+        .layer(middleware::from_fn_with_state(Arc::clone(&app), check_token))
+        .with_state(app)
+}
+
+/// Before anything else is looked at. The answer is the same whatever was wrong with the token.
+async fn check_token(State(app): Shared, request: Request, next: Next) -> Response {
+    let token = request.headers().get(header::AUTHORIZATION).map(|value| value.as_bytes());
+    let right = token.and_then(|value| value.strip_prefix(b"Bearer ")).unwrap_or_default();
+    if app.config.admin_token.matches(right) {
+        return next.run(request).await;
+    }
+    let error = ErrorBody::new(ErrorCode::Unauthenticated, "the admin token is needed: Authorization: Bearer …");
+    Failure::from(error).into_response()
+}
+
+fn show_of(text: &str) -> Result<ShowId, Failure> {
+    text.parse().map_err(|e| ErrorBody::bad_request("show", format!("{e}")).into())
+}
+
+async fn show_state(State(app): Shared, Path(show): Path<String>) -> Answer {
+    let show = show_of(&show)?;
+    let row = db::shows::load_show(&app.db, show).await.map_err(db_error)?.ok_or_else(|| no_such_show(show))?;
+    let sale = json!({
+        "state": row.sale.state, "opens_at_ms": row.sale.opens_at_ms, "version": row.sale.version,
+    });
+    let live = match settled(&app, show, app.holds.snapshot(show).await).await {
+        Ok(snapshot) => live_state(&snapshot),
+        // The ledger's half is worth having while Redis is down.
+        Err(error) => json!({ "error": error }),
+    };
+    Ok(Json(json!({
+        "show": show,
+        "ledger": {
+            "seats": row.seats, "sale": sale, "generation": row.generation, "layout_version": row.layout_version,
+        },
+        "live": live,
+    })))
+}
+
+fn live_state(snapshot: &SnapshotReply) -> Value {
+    let statuses = PackedStatuses::from_bytes(snapshot.seats, &snapshot.statuses).unwrap_or_default();
+    let count = |status: SeatStatus| statuses.iter().filter(|seat| *seat == status).count();
+    json!({
+        "generation": snapshot.position.generation,
+        "sequence": snapshot.position.sequence,
+        "sale": snapshot.sale,
+        "opens_in_ms": snapshot.opens_in_ms,
+        "available": count(SeatStatus::Available),
+        "held": count(SeatStatus::Held),
+        "booked": count(SeatStatus::Booked),
+        "blocked": count(SeatStatus::Blocked),
+    })
+}
+
+async fn seat_history(State(app): Shared, Path((show, seat)): Path<(String, String)>) -> Answer {
+    let show = show_of(&show)?;
+    let seat = seat_of(&app, show, &seat).await?;
+    let changes = db::history::of_seat(&app.db, show, seat).await.map_err(db_error)?;
+    Ok(Json(json!({ "show": show, "seat": seat, "changes": changes })))
+}
+
+/// A seat by its index, or by its label where that is not a number.
+async fn seat_of(app: &App, show: ShowId, text: &str) -> Result<SeatIndex, Failure> {
+    let layout = app.layouts.get(show).await.map_err(db_error)?.ok_or_else(|| no_such_show(show))?;
+    let found = match text.parse() {
+        Ok(index) => Some(SeatIndex(index)).filter(|seat| seat.0 < layout.seats),
+        Err(_) => (0..layout.seats).map(SeatIndex).find(|seat| layout.label(*seat).as_deref() == Some(text)),
+    };
+    found.ok_or_else(|| {
+        let text = format!("show {show} has no seat {text}");
+        ErrorBody { field: Some("seat".to_owned()), ..ErrorBody::new(ErrorCode::NoSuchSeat, text) }.into()
+    })
+}
+
+async fn reload(State(app): Shared, Path(show): Path<String>) -> Answer {
+    let show = show_of(&show)?;
+    let position = settled(&app, show, app.holds.reload(show).await).await?;
+    tracing::info!(%show, %position, "operator reloaded the show");
+    Ok(Json(json!({ "show": show, "generation": position.generation, "sequence": position.sequence })))
+}
