@@ -117,6 +117,8 @@ pub enum LimitKind {
     Extensions,
     /// Lifetime of one hold, milliseconds.
     Lifetime,
+    /// Pending bookings of one customer at one show.
+    Pending,
 }
 
 /// A business refusal: an answer, not an error.
