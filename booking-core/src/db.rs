@@ -23,7 +23,7 @@ use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use diesel_async::AsyncPgConnection;
 
 pub use pool::Db;
-pub(crate) use transaction::End;
+pub(crate) use transaction::{End, Step};
 
 /// One connection, inside a transaction or a read.
 pub type Conn = AsyncPgConnection;

@@ -18,11 +18,9 @@ pub mod layouts;
 pub mod metrics;
 pub mod migrate;
 pub mod payments;
-pub mod saga;
 mod server;
 pub mod shutdown;
 pub mod telemetry;
-pub mod webhook;
 
 use std::io;
 use std::net::SocketAddr;

@@ -1,1 +1,62 @@
-fn main() {}
+//! The gateway's process: configuration, logs, the ready line, the drain.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use seatwire_gateway::app::App;
+use seatwire_gateway::config::{Args, Config};
+use seatwire_gateway::{metrics, run, shutdown, telemetry};
+use tokio::net::TcpListener;
+use tracing::error;
+
+/// Exit code of a configuration that can't work, as clap uses it too.
+const EXIT_CONFIG: u8 = 2;
+
+fn main() -> ExitCode {
+    let config = match Config::check(&Args::parse()) {
+        Ok(config) => config,
+        Err(problems) => {
+            eprintln!("seatwire-gateway: {problems}");
+            return ExitCode::from(EXIT_CONFIG);
+        }
+    };
+    telemetry::init(&config);
+    match serve(config) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            error!("{failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error("can't listen on {0}: {1}")]
+    Listen(String, std::io::Error),
+    #[error("can't start: {0}")]
+    Start(#[from] std::io::Error),
+    #[error("can't record metrics: {0}")]
+    Metrics(String),
+}
+
+#[tokio::main]
+async fn serve(config: Config) -> Result<(), Failure> {
+    let listen = config.listen.clone();
+    let listener = TcpListener::bind(&listen).await.map_err(|error| Failure::Listen(listen, error))?;
+    let address = listener.local_addr()?;
+    let recorder = metrics::install().map_err(|error| Failure::Metrics(error.to_string()))?;
+    let app = App::new(config, address, recorder);
+    let ready = serde_json::json!({"ready": true, "gateway": address.to_string(), "pid": std::process::id()});
+    let mut stdout = std::io::stdout();
+    writeln!(stdout, "{ready}").and_then(|()| stdout.flush())?;
+    run(app, listener, async {
+        if let Err(error) = shutdown::signalled().await {
+            error!(%error, "signals can't be listened to");
+            std::future::pending::<()>().await;
+        }
+    })
+    .await;
+    Ok(())
+}

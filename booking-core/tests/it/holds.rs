@@ -1,5 +1,0 @@
-//! Holds on a real Redis. The ledger is a plain struct of the test: what matters here is what Redis does with its news.
-
-mod ledger;
-mod lifecycle;
-mod stage;

@@ -1,0 +1,134 @@
+//! Who watches a room: a list with stable places, so that a round can go through it in parts while others come and go.
+
+use std::sync::Arc;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Viewers copied per step of a round; the lock is held for the copy only.
+const STEP: usize = 64;
+
+/// A list with stable places.
+pub struct Viewers<T> {
+    inner: Mutex<Inner<T>>,
+}
+
+struct Inner<T> {
+    places: Vec<Option<Arc<T>>>,
+    free: Vec<usize>,
+    count: usize,
+    /// When the last viewer left, or the room was made.
+    empty_since_ms: u64,
+    /// A closed room takes no viewer: whoever comes opens another.
+    closed: bool,
+}
+
+impl<T> Viewers<T> {
+    pub fn new(now_ms: u64) -> Self {
+        let inner = Inner { places: Vec::new(), free: Vec::new(), count: 0, empty_since_ms: now_ms, closed: false };
+        Self { inner: Mutex::new(inner) }
+    }
+
+    /// Adds a viewer and answers its place; `None` when the room is closed.
+    pub fn join(&self, viewer: &Arc<T>) -> Option<usize> {
+        let mut inner = self.lock();
+        if inner.closed {
+            return None;
+        }
+        inner.count = inner.count.saturating_add(1);
+        let viewer = Some(Arc::clone(viewer));
+        if let Some(place) = inner.free.pop() {
+            if let Some(slot) = inner.places.get_mut(place) {
+                *slot = viewer;
+            }
+            return Some(place);
+        }
+        inner.places.push(viewer);
+        Some(inner.places.len().saturating_sub(1))
+    }
+
+    /// Frees a place.
+    pub fn leave(&self, place: usize, now_ms: u64) {
+        let mut inner = self.lock();
+        let gone = inner.places.get_mut(place).and_then(Option::take);
+        if gone.is_some() {
+            inner.free.push(place);
+            inner.count = inner.count.saturating_sub(1);
+        }
+        if inner.count == 0 {
+            inner.empty_since_ms = now_ms;
+            inner.places = Vec::new();
+            inner.free = Vec::new();
+        }
+        // A viewer's end is not run under the lock.
+        drop(inner);
+        drop(gone);
+    }
+
+    pub fn count(&self) -> usize {
+        self.lock().count
+    }
+
+    /// Keeps an empty room for longer: somebody asked for it without staying.
+    pub fn touch(&self, now_ms: u64) {
+        self.lock().empty_since_ms = now_ms;
+    }
+
+    /// Closes the list if it has been empty for `keep_ms`; `true` when it is closed now.
+    pub fn close_if_idle(&self, now_ms: u64, keep_ms: u64) -> bool {
+        let mut inner = self.lock();
+        if inner.count == 0 && now_ms.saturating_sub(inner.empty_since_ms) >= keep_ms {
+            inner.closed = true;
+        }
+        inner.closed
+    }
+
+    /// Takes no more viewers; those that are here stay.
+    pub fn close(&self) {
+        self.lock().closed = true;
+    }
+
+    /// Copies the viewers of the next places into `out` and answers where to go on; `None` after the last. Who joins
+    /// at a place that was passed has just been brought up to date, and who leaves is skipped.
+    pub fn step(&self, from: usize, out: &mut Vec<Arc<T>>) -> Option<usize> {
+        let inner = self.lock();
+        let rest = inner.places.get(from..).unwrap_or_default();
+        out.extend(rest.iter().take(STEP).flatten().cloned());
+        (rest.len() > STEP).then_some(from.saturating_add(STEP))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner<T>> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_stable_and_used_again() {
+        let viewers = Viewers::new(0);
+        let all: Vec<_> = (0..200).map(Arc::new).collect();
+        let places: Vec<_> = all.iter().map(|v| viewers.join(v).unwrap()).collect();
+        viewers.leave(places[3], 5);
+        viewers.leave(places[3], 5);
+        assert_eq!(viewers.count(), 199);
+        let (mut seen, mut from) = (Vec::new(), Some(0));
+        while let Some(at) = from {
+            from = viewers.step(at, &mut seen);
+        }
+        assert_eq!(seen.len(), 199);
+        assert!(!seen.contains(&all[3]) && seen.contains(&all[199]));
+        assert_eq!(viewers.join(&all[3]), Some(3));
+        assert!(!viewers.close_if_idle(1_000_000, 10), "it has viewers");
+    }
+
+    #[test]
+    fn an_idle_room_closes_and_takes_nobody() {
+        let viewers = Viewers::new(0);
+        let place = viewers.join(&Arc::new(1)).unwrap();
+        viewers.leave(place, 100);
+        assert!(!viewers.close_if_idle(150, 60));
+        assert!(viewers.close_if_idle(160, 60));
+        assert_eq!(viewers.join(&Arc::new(2)), None);
+    }
+}

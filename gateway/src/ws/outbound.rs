@@ -1,0 +1,339 @@
+//! A connection's write side. Two lanes: replies, pushes and control frames wait in a short list; seat frames never
+//! wait: for each watched show there is only a cursor, the position that the viewer was brought to, and at most the rest
+//! of one partly written frame. When the socket takes bytes again, what is written is made then, from the present.
+//! Pure but for the `write` that the caller hands in.
+
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use seatwire_protocol::ws::{Push, ServerMessage};
+use seatwire_protocol::{Position, ShowId};
+
+use super::frame::{self, Encoding};
+use crate::room::Room;
+
+/// Control frames that may wait; a pong more is dropped, since one answer is enough (RFC 6455, 5.5.3).
+const CONTROLS_MAX: usize = 8;
+/// Pushes that may wait; one more replaces all of them by a request to read again.
+const PUSHES_MAX: usize = 16;
+
+/// Takes bytes without blocking, as a socket does.
+pub trait Sink {
+    /// Writes some of `bytes`.
+    ///
+    /// # Errors
+    /// `WouldBlock` when nothing can be taken now; anything else ends the connection.
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize>;
+}
+
+/// How things stand after writing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flow {
+    /// Nothing is left to write.
+    Idle,
+    /// The socket is full; go on when it takes bytes again.
+    Blocked,
+    /// The socket is broken.
+    Dead,
+}
+
+/// What a message in the list is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lane {
+    /// Pong, ping, close.
+    Control,
+    /// An answer to the client; bounded by the session, which stops reading.
+    Reply,
+    /// Unasked, to the owner.
+    Push,
+}
+
+/// A show that this connection watches.
+pub struct Watch {
+    pub room: Arc<Room>,
+    /// Its place in the room's list of viewers.
+    pub place: usize,
+    /// The viewer's map is at this position; `None`: it needs a snapshot.
+    pub cursor: Option<Position>,
+    /// Waits for the core's word on a position ahead of the room.
+    pub parked: bool,
+    told_doubtful: bool,
+}
+
+/// The write side.
+pub struct Outbound {
+    encoding: Encoding,
+    rest: Bytes,
+    list: VecDeque<(Lane, Bytes)>,
+    watches: Vec<Watch>,
+    hidden: bool,
+    reread: bool,
+    ended: bool,
+    dead: bool,
+    blocked: bool,
+    /// When the socket last took a byte.
+    progress_at_ms: u64,
+}
+
+impl Watch {
+    pub fn new(room: Arc<Room>, place: usize, cursor: Option<Position>, parked: bool) -> Self {
+        Self { room, place, cursor, parked, told_doubtful: false }
+    }
+}
+
+impl Outbound {
+    pub fn new(encoding: Encoding, now_ms: u64) -> Self {
+        Self {
+            encoding,
+            rest: Bytes::new(),
+            list: VecDeque::new(),
+            watches: Vec::new(),
+            hidden: false,
+            reread: false,
+            ended: false,
+            dead: false,
+            blocked: false,
+            progress_at_ms: now_ms,
+        }
+    }
+
+    pub fn is_blocked(&self) -> bool {
+        self.blocked
+    }
+
+    /// Whether a close frame was queued: nothing may follow it.
+    pub fn is_ended(&self) -> bool {
+        self.ended
+    }
+
+    /// Messages that wait in the list.
+    pub fn waiting(&self) -> usize {
+        self.list.len()
+    }
+
+    pub fn progress_at_ms(&self) -> u64 {
+        self.progress_at_ms
+    }
+
+    pub fn watches(&self) -> &[Watch] {
+        &self.watches
+    }
+
+    pub fn watch_mut(&mut self, show: ShowId) -> Option<&mut Watch> {
+        self.watches.iter_mut().find(|watch| watch.room.show == show)
+    }
+
+    /// Adds a show. Most connections watch one, so room is made for one.
+    pub fn add_watch(&mut self, watch: Watch) {
+        self.watches.reserve_exact(1);
+        self.watches.push(watch);
+    }
+
+    pub fn remove_watch(&mut self, show: ShowId) -> Option<Watch> {
+        let at = self.watches.iter().position(|watch| watch.room.show == show)?;
+        Some(self.watches.swap_remove(at))
+    }
+
+    pub fn take_watches(&mut self) -> Vec<Watch> {
+        std::mem::take(&mut self.watches)
+    }
+
+    pub fn set_hidden(&mut self, hidden: bool) {
+        self.hidden = hidden;
+    }
+
+    /// Queues a message and writes what the socket takes. `false` when pushes were replaced.
+    pub fn send(&mut self, lane: Lane, bytes: Bytes, sink: &mut impl Sink, now_ms: u64) -> (Flow, bool) {
+        if self.ended || self.dead {
+            return (self.flow(), true);
+        }
+        let alike = self.list.iter().filter(|(other, _)| *other == lane).count();
+        let mut kept = true;
+        match lane {
+            Lane::Control if alike >= CONTROLS_MAX => return (self.flow(), true),
+            Lane::Push if alike >= PUSHES_MAX || self.reread => {
+                self.list.retain(|(other, _)| *other != Lane::Push);
+                self.reread = true;
+                kept = false;
+            }
+            Lane::Control | Lane::Reply | Lane::Push => self.list.push_back((lane, bytes)),
+        }
+        if self.blocked {
+            return (Flow::Blocked, kept);
+        }
+        (self.pump_list(sink, now_ms), kept)
+    }
+
+    /// Queues the close frame; whatever is queued before is still written.
+    pub fn end(&mut self, close: Bytes, sink: &mut impl Sink, now_ms: u64) -> Flow {
+        if self.ended || self.dead {
+            return self.flow();
+        }
+        self.list.push_back((Lane::Control, close));
+        self.ended = true;
+        if self.blocked { Flow::Blocked } else { self.pump_list(sink, now_ms) }
+    }
+
+    /// Gives the connection up without another word.
+    pub fn kill(&mut self) {
+        self.dead = true;
+        self.rest = Bytes::new();
+        self.list = VecDeque::new();
+    }
+
+    /// A round's way for most viewers: the cursor fits, the socket is free, and the frame is the one that everybody
+    /// gets. Answers `None` when this viewer needs [`Self::pump`].
+    pub fn offer(
+        &mut self,
+        show: ShowId,
+        (from, to): (Position, Position),
+        doubtful: bool,
+        frame: &Bytes,
+        sink: &mut impl Sink,
+        now_ms: u64,
+    ) -> Option<Flow> {
+        if self.blocked || self.ended || self.dead || self.hidden || !self.list.is_empty() {
+            return None;
+        }
+        let watch = self.watches.iter_mut().find(|watch| watch.room.show == show)?;
+        let fits =
+            watch.cursor.is_some_and(|cursor| from <= cursor && cursor < to && cursor.generation == to.generation);
+        if !fits || watch.parked || watch.told_doubtful != doubtful {
+            return None;
+        }
+        let mut written = false;
+        let flow = self.write(frame, sink, now_ms, &mut written);
+        if written && let Some(watch) = self.watch_mut(show) {
+            watch.cursor = Some(to);
+        }
+        Some(flow)
+    }
+
+    /// Writes whatever is due: the rest of a frame, the list, then for each show what the viewer lacks.
+    pub fn pump(&mut self, sink: &mut impl Sink, now_ms: u64) -> Flow {
+        match self.pump_list(sink, now_ms) {
+            Flow::Idle => {}
+            other => return other,
+        }
+        if self.ended || self.hidden {
+            return Flow::Idle;
+        }
+        for at in 0..self.watches.len() {
+            match self.pump_watch(at, sink, now_ms) {
+                Flow::Idle => {}
+                other => return other,
+            }
+        }
+        Flow::Idle
+    }
+
+    fn pump_list(&mut self, sink: &mut impl Sink, now_ms: u64) -> Flow {
+        if self.dead {
+            return Flow::Dead;
+        }
+        self.blocked = false;
+        if !self.rest.is_empty() {
+            let rest = std::mem::take(&mut self.rest);
+            let mut written = false;
+            let flow = self.write(&rest, sink, now_ms, &mut written);
+            if !written {
+                self.rest = rest;
+            }
+            if flow != Flow::Idle {
+                return flow;
+            }
+        }
+        while let Some((_, bytes)) = self.list.front().cloned() {
+            let mut written = false;
+            let flow = self.write(&bytes, sink, now_ms, &mut written);
+            if written {
+                self.list.pop_front();
+            }
+            if flow != Flow::Idle {
+                return flow;
+            }
+        }
+        if self.list.capacity() > 0 {
+            // An idle connection keeps no list.
+            self.list = VecDeque::new();
+        }
+        if std::mem::take(&mut self.reread) && !self.ended {
+            let reread = frame::message(self.encoding, &ServerMessage::Push { push: Push::Reread });
+            self.list.push_back((Lane::Push, reread));
+            return self.pump_list(sink, now_ms);
+        }
+        Flow::Idle
+    }
+
+    fn pump_watch(&mut self, at: usize, sink: &mut impl Sink, now_ms: u64) -> Flow {
+        let Some(watch) = self.watches.get(at).filter(|watch| !watch.parked) else { return Flow::Idle };
+        let (show, told) = (watch.room.show, watch.told_doubtful);
+        let next = watch.room.next_for(watch.cursor, self.encoding);
+        // Doubt is told before the frames that it is about; that it is over, after the frames that ended it.
+        if next.doubtful && !told {
+            match self.tell_doubtful(at, show, true, sink, now_ms) {
+                Flow::Idle => {}
+                other => return other,
+            }
+        }
+        if let Some((bytes, position)) = next.frame {
+            let mut written = false;
+            let flow = self.write(&bytes, sink, now_ms, &mut written);
+            if written && let Some(watch) = self.watches.get_mut(at) {
+                watch.cursor = Some(position);
+            }
+            if flow != Flow::Idle {
+                return flow;
+            }
+        }
+        if !next.doubtful && told { self.tell_doubtful(at, show, false, sink, now_ms) } else { Flow::Idle }
+    }
+
+    fn tell_doubtful(&mut self, at: usize, show: ShowId, stale: bool, sink: &mut impl Sink, now_ms: u64) -> Flow {
+        let bytes = frame::message(self.encoding, &ServerMessage::Stale { show, stale });
+        let mut written = false;
+        let flow = self.write(&bytes, sink, now_ms, &mut written);
+        if written && let Some(watch) = self.watches.get_mut(at) {
+            watch.told_doubtful = stale;
+        }
+        flow
+    }
+
+    /// Writes one frame. `written`: at least its first byte is out, and the rest, if any, is kept.
+    fn write(&mut self, bytes: &Bytes, sink: &mut impl Sink, now_ms: u64, written: &mut bool) -> Flow {
+        match sink.write(bytes) {
+            Ok(0) => self.flow_dead(),
+            Ok(count) => {
+                *written = true;
+                self.progress_at_ms = now_ms;
+                if count >= bytes.len() {
+                    return Flow::Idle;
+                }
+                self.rest = bytes.slice(count..);
+                self.blocked = true;
+                Flow::Blocked
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                self.blocked = true;
+                Flow::Blocked
+            }
+            Err(_) => self.flow_dead(),
+        }
+    }
+
+    fn flow_dead(&mut self) -> Flow {
+        self.kill();
+        Flow::Dead
+    }
+
+    /// How things stand without writing.
+    pub fn flow(&self) -> Flow {
+        match (self.dead, self.blocked) {
+            (true, _) => Flow::Dead,
+            (false, true) => Flow::Blocked,
+            (false, false) => Flow::Idle,
+        }
+    }
+}
