@@ -23,7 +23,7 @@ use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use diesel_async::AsyncPgConnection;
 
 pub use pool::Db;
-pub(crate) use transaction::{End, Step};
+pub(crate) use transaction::End;
 
 /// One connection, inside a transaction or a read.
 pub type Conn = AsyncPgConnection;

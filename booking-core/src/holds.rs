@@ -13,7 +13,18 @@
 //! | `loader` | fills the map of a show once for everybody |
 //! | `expiry` | ends holds whose time is over, and opens sales that are due |
 
+mod apply;
+mod booking;
+mod expiry;
+mod keys;
 pub mod ledger;
+mod link;
+mod loader;
+mod push;
+mod reads;
+mod reply;
+mod scripts;
+mod secret;
 pub mod store;
 
 use std::time::Duration;
@@ -106,6 +117,8 @@ pub enum LimitKind {
     Extensions,
     /// Lifetime of one hold, milliseconds.
     Lifetime,
+    /// Pending bookings of one customer at one show.
+    Pending,
 }
 
 /// A business refusal: an answer, not an error.

@@ -18,9 +18,11 @@ pub mod layouts;
 pub mod metrics;
 pub mod migrate;
 pub mod payments;
+pub mod saga;
 mod server;
 pub mod shutdown;
 pub mod telemetry;
+pub mod webhook;
 
 use std::io;
 use std::net::SocketAddr;

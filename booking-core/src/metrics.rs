@@ -28,6 +28,13 @@ metrics_table! {
     COMMANDS_IN_FLIGHT: Gauge = "seatwire_core_commands_in_flight", "Commands being worked on.";
     HTTP_REQUESTS: Counter = "seatwire_core_http_requests_total", "Requests on the HTTP listener, by route and status.";
     READY: Gauge = "seatwire_core_ready", "1 while Redis and PostgreSQL answer and the core is not draining.";
+    HOLDS_GRANTED: Counter = "seatwire_core_holds_granted_total", "Holds granted; a repeated request counts again.";
+    HOLDS_REFUSED: Counter = "seatwire_core_holds_refused_total", "Holds refused.";
+    HOLDS_EXPIRED: Counter = "seatwire_core_holds_expired_total", "Holds whose time was over.";
+    HOLD_EXPIRY_LAG_SECONDS: Histogram = "seatwire_core_hold_expiry_lag_seconds", "Time from a hold's honoured end to its event.";
+    SHOWS_LOADED: Counter = "seatwire_core_shows_loaded_total", "Seat maps loaded from the ledger under a new generation.";
+    MAP_DRIFT: Counter = "seatwire_core_map_drift_total", "Seat maps that the scrubber found to differ, by what it did (repaired, reloaded).";
+    PUSHES_DROPPED: Counter = "seatwire_core_pushes_dropped_total", "Pushes to customers that were not published.";
 }
 
 /// Upper bounds of the histograms, seconds.

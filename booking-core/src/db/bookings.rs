@@ -102,6 +102,9 @@ async fn load_one(conn: &mut Conn, query: Sql<'static>, booking: BookingId) -> R
     rows.into_iter().next().map(BookingRow::parse).transpose()
 }
 
+/// The unique index that allows one pending booking a customer and show.
+pub(crate) const PENDING_TAKEN: &str = "bookings_customer_id_show_id_pending_key";
+
 /// A pending booking to be stored.
 #[derive(Debug, Clone)]
 pub(crate) struct NewBooking {
@@ -172,7 +175,6 @@ pub(crate) async fn seats_of(conn: &mut Conn, booking: BookingId) -> Result<Vec<
 pub(crate) enum EndedBy {
     Time,
     Customer,
-    Operator,
 }
 
 /// A locked booking is confirmed; its seats are active again where it was rescued.
@@ -193,7 +195,6 @@ pub(crate) async fn end(conn: &mut Conn, booking: BookingId, by: EndedBy) -> Res
     let (state, ended_by) = match by {
         EndedBy::Time => ("EXPIRED", None),
         EndedBy::Customer => ("CANCELLED", Some("customer")),
-        EndedBy::Operator => ("CANCELLED", Some("operator")),
     };
     sql("WITH ended AS (
             UPDATE bookings SET state = $2, version = version + 1, ended_by = $3, ended_at = clock_timestamp()
@@ -204,6 +205,15 @@ pub(crate) async fn end(conn: &mut Conn, booking: BookingId, by: EndedBy) -> Res
     .bind::<Nullable<Text>, _>(ended_by)
     .execute(conn)
     .await?;
+    Ok(())
+}
+
+/// Something that the owner is shown beside the state changed: a refund.
+pub(crate) async fn touch(conn: &mut Conn, booking: BookingId) -> Result<(), TryError> {
+    sql("UPDATE bookings SET version = version + 1 WHERE id = $1")
+        .bind::<SqlUuid, _>(uuid(booking))
+        .execute(conn)
+        .await?;
     Ok(())
 }
 

@@ -19,6 +19,7 @@ pub(crate) const ATTEMPTS_MAX: i32 = 5;
 pub(crate) struct DueRefund {
     pub(crate) id: Uuid,
     pub(crate) payment: String,
+    pub(crate) booking: Option<BookingId>,
     pub(crate) amount: u64,
     pub(crate) key: String,
     /// The provider's id, when it has accepted and not finished.
@@ -72,6 +73,8 @@ pub(crate) async fn take_due(db: &Db, limit: i64, lease_ms: u64) -> Result<Vec<D
         id: Uuid,
         #[diesel(sql_type = Text)]
         payment_id: String,
+        #[diesel(sql_type = Nullable<SqlUuid>)]
+        booking_id: Option<Uuid>,
         #[diesel(sql_type = BigInt)]
         amount: i64,
         #[diesel(sql_type = Text)]
@@ -88,7 +91,7 @@ pub(crate) async fn take_due(db: &Db, limit: i64, lease_ms: u64) -> Result<Vec<D
                     next_try_at = clock_timestamp() + $2 * interval '1 millisecond'
                 WHERE id IN (SELECT id FROM refunds WHERE state IN ('DUE', 'REQUESTED') AND parked_at IS NULL
                     AND next_try_at <= clock_timestamp() ORDER BY next_try_at LIMIT $1 FOR UPDATE SKIP LOCKED)
-                RETURNING id, payment_id, amount, idempotency_key, provider_refund_id, tries")
+                RETURNING id, payment_id, booking_id, amount, idempotency_key, provider_refund_id, tries")
             .bind::<BigInt, _>(limit)
             .bind::<BigInt, _>(signed(lease_ms))
             .load(conn)
@@ -98,6 +101,7 @@ pub(crate) async fn take_due(db: &Db, limit: i64, lease_ms: u64) -> Result<Vec<D
                     Ok(DueRefund {
                         id: row.id,
                         payment: row.payment_id,
+                        booking: row.booking_id.map(|id| BookingId(*id.as_bytes())),
                         amount: unsigned(row.amount)?,
                         key: row.idempotency_key,
                         provider_id: row.provider_refund_id,
@@ -201,6 +205,16 @@ pub(crate) async fn lock_for_event(
     .load(conn)
     .await?;
     Ok(rows.into_iter().next().map(|row| (row.id, row.state)))
+}
+
+/// Gives a parked refund a fresh start.
+pub(crate) async fn requeue(conn: &mut Conn, refund: Uuid) -> Result<bool, TryError> {
+    let rows = sql("UPDATE refunds SET parked_at = NULL, next_try_at = clock_timestamp()
+        WHERE id = $1 AND state IN ('DUE', 'REQUESTED') AND parked_at IS NOT NULL")
+    .bind::<SqlUuid, _>(refund)
+    .execute(conn)
+    .await?;
+    Ok(rows == 1)
 }
 
 /// Refunds that wait, and refunds that wait for an operator.

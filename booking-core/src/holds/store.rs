@@ -1,165 +1,365 @@
-//! [`HoldStore`]: one typed call an operation. Cheap to clone.
+//! [`HoldStore`]: the shared handle, and the operations of customers on holds. Cheap to clone.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
+use redis::Cmd;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use seatwire_protocol::command::{BestAvailable, HoldInfo, Released, SnapshotReply};
-use seatwire_protocol::ws::Push;
-use seatwire_protocol::{BookingId, CustomerId, HoldId, IdempotencyKey, Position, SeatIndex, ShowId};
+use seatwire_protocol::command::{BestAvailable, HoldInfo, HoldPhase, Released};
+use seatwire_protocol::limits::SEATS_PER_HOLD_MAX;
+use seatwire_protocol::ws::{HoldEndReason, Push};
+use seatwire_protocol::{CustomerId, HoldId, IdempotencyKey, SeatIndex, ShowId};
 
-use super::{Applied, BegunBook, HoldConfig, HoldError, LedgerChange, LedgerReader, Outcome};
+use crate::metrics as names;
+
+use super::expiry::{self, Wheel};
+use super::keys::{Kept, ShowKeys};
+use super::link::{Connected, Link};
+use super::loader::{Landed, Loader};
+use super::push::{self, Pusher};
+use super::reply::{self, Ended, Reply};
+use super::scripts::{Script, Scripts};
+use super::secret::{Purpose, Secret, digest, seat_bytes};
+use super::{HoldConfig, HoldError, LedgerReader, Outcome, Refusal};
+
+/// Told to callers whose show was not loaded in time.
+const RETRY_AFTER_MS: u64 = 100;
 
 /// All operations on holds and on the seat map in Redis.
 #[derive(Clone)]
-pub struct HoldStore {
-    shared: Arc<Shared>,
-}
+pub struct HoldStore(Arc<Shared>);
 
 struct Shared {
-    _config: HoldConfig,
-    _ledger: Arc<dyn LedgerReader>,
+    config: HoldConfig,
+    secret: Secret,
+    link: Arc<Link>,
+    loader: Arc<Loader>,
+    ledger: Arc<dyn LedgerReader>,
+    pusher: Pusher,
+    wheel: Wheel,
+    /// What the background tasks take when they start.
+    inboxes: Mutex<Option<(mpsc::Receiver<push::Message>, mpsc::Receiver<expiry::Due>)>>,
 }
 
-fn absent<T>() -> Result<T, HoldError> {
-    Err(HoldError::Unavailable("not connected".to_owned()))
+impl HoldConfig {
+    pub(super) fn kept(&self) -> Kept {
+        Kept { ended_ms: self.ended_kept_ms, lapse_ms: self.lapse_window_ms }
+    }
 }
 
-#[allow(clippy::unused_async, reason = "the interface; the operations follow")]
 impl HoldStore {
     /// A store for the Redis at `url`; connects at the first use, and again after every loss.
     ///
     /// # Errors
     /// When the address can't be read.
-    pub fn new(config: HoldConfig, _url: &str, ledger: Arc<dyn LedgerReader>) -> Result<Self, HoldError> {
-        Ok(Self { shared: Arc::new(Shared { _config: config, _ledger: ledger }) })
+    pub fn new(config: HoldConfig, url: &str, ledger: Arc<dyn LedgerReader>) -> Result<Self, HoldError> {
+        let link = Arc::new(Link::new(url)?);
+        let (pusher, pushes) = Pusher::new();
+        let (wheel, dues) = Wheel::new();
+        Ok(Self(Arc::new(Shared {
+            secret: Secret::new(&config.hold_secret)?,
+            loader: Arc::new(Loader::new(link.clone(), ledger.clone(), &config)),
+            link,
+            ledger,
+            pusher,
+            wheel,
+            inboxes: Mutex::new(Some((pushes, dues))),
+            config,
+        })))
     }
 
-    /// Starts the background tasks: expiry, and the publisher of pushes.
-    pub fn spawn(&self, _tracker: &TaskTracker, _shutdown: &CancellationToken) {
-        let _ = &self.shared;
+    /// Starts the background tasks: expiry, and the publisher of pushes. Only the first call does anything.
+    pub fn spawn(&self, tracker: &TaskTracker, shutdown: &CancellationToken) {
+        let inboxes = self.0.inboxes.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some((pushes, dues)) = inboxes else { return };
+        tracker.spawn(push::run(self.0.link.clone(), pushes, shutdown.clone()));
+        tracker.spawn(expiry::run_wheel(self.clone(), dues, shutdown.clone()));
+        tracker.spawn(expiry::run_sweeps(self.clone(), shutdown.clone()));
+    }
+
+    pub(super) fn config(&self) -> &HoldConfig {
+        &self.0.config
+    }
+
+    pub(super) fn secret(&self) -> &Secret {
+        &self.0.secret
+    }
+
+    pub(super) fn link(&self) -> &Arc<Link> {
+        &self.0.link
+    }
+
+    pub(super) fn scripts(&self) -> &Scripts {
+        &self.0.link.scripts
+    }
+
+    pub(super) fn loader(&self) -> &Arc<Loader> {
+        &self.0.loader
+    }
+
+    pub(super) fn wheel(&self) -> &Wheel {
+        &self.0.wheel
+    }
+
+    pub(super) fn ledger(&self) -> &Arc<dyn LedgerReader> {
+        &self.0.ledger
     }
 
     /// Whether Redis answers.
+    ///
+    /// # Errors
+    /// When it does not.
     pub async fn ping(&self) -> Result<(), HoldError> {
-        absent()
+        let connected = self.0.link.get().await?;
+        self.0.link.command(&connected, &redis::cmd("PING")).await.map(drop)
     }
 
     /// Holds seats, all or none. The same key answers the same hold in its current state.
+    ///
+    /// # Errors
+    /// When Redis or, for a show that is not loaded, the ledger is out of reach.
     pub async fn hold(
         &self,
-        _show: ShowId,
-        _customer: &CustomerId,
-        _key: &IdempotencyKey,
-        _seats: &[SeatIndex],
-        _best: Option<&BestAvailable>,
+        show: ShowId,
+        customer: &CustomerId,
+        key: &IdempotencyKey,
+        seats: &[SeatIndex],
+        best: Option<&BestAvailable>,
     ) -> Outcome<HoldInfo> {
-        absent()
+        let seats = match wanted(seats, best) {
+            Ok(seats) => seats,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        let id = self.0.secret.hold_id(Purpose::Customer, customer, show, key.as_str());
+        let request = HoldRequest { id, customer, seats: &seats, best, hold_ms: self.0.config.hold_ms, mode: "" };
+        let placed = self.place(show, &request).await?;
+        if let Ok(hold) = &placed {
+            if hold.phase != HoldPhase::Ended {
+                self.announce(customer, hold);
+            }
+            metrics::counter!(names::HOLDS_GRANTED).increment(1);
+        } else {
+            metrics::counter!(names::HOLDS_REFUSED).increment(1);
+        }
+        Ok(placed)
+    }
+
+    pub(super) async fn place(&self, show: ShowId, request: &HoldRequest<'_>) -> Outcome<HoldInfo> {
+        let config = &self.0.config;
+        let (count, tier) = request.best.map_or((0, -1), |b| (b.count, b.tier.map_or(-1, i64::from)));
+        let body = digest(&[&seat_bytes(request.seats), &count.to_be_bytes(), &tier.to_be_bytes()]);
+        let arguments = |cmd: &mut Cmd| {
+            cmd.arg(&request.id.0).arg(request.customer.as_str()).arg(&body).arg(request.hold_ms);
+            cmd.arg(config.grace_ms).arg(config.seats_max).arg(config.holds_max);
+            cmd.arg(config.lapses_max).arg(config.cool_down_ms).arg(request.mode).arg(count).arg(tier);
+            for seat in request.seats {
+                cmd.arg(seat.0);
+            }
+        };
+        let reply = match self.call_ready(&self.scripts().hold, show, &arguments).await? {
+            Ok(reply) => reply,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        self.tell_ended(show, &reply.ended(1)?);
+        match reply.code() {
+            "OK" => reply::hold_info(show, reply.field(0)?, config).map(Ok),
+            _ => reply.refusal(config).map(Err),
+        }
     }
 
     /// More time; the same key extends once.
+    ///
+    /// # Errors
+    /// When Redis is out of reach.
     pub async fn extend(
         &self,
-        _show: ShowId,
-        _customer: &CustomerId,
-        _hold: HoldId,
-        _key: &IdempotencyKey,
+        show: ShowId,
+        customer: &CustomerId,
+        hold: HoldId,
+        key: &IdempotencyKey,
     ) -> Outcome<HoldInfo> {
-        absent()
+        let config = &self.0.config;
+        let key = digest(&[key.as_str().as_bytes()]);
+        let arguments = |cmd: &mut Cmd| {
+            cmd.arg(&hold.0).arg(customer.as_str()).arg(&key).arg(config.hold_ms).arg(config.grace_ms);
+            cmd.arg(config.extensions).arg(config.lifetime_ms);
+        };
+        let extended = self.own_hold(&self.scripts().extend, show, &arguments).await?;
+        if let Ok(hold) = &extended {
+            self.announce(customer, hold);
+        }
+        Ok(extended)
     }
 
     /// Gives the seats back.
-    pub async fn release(&self, _show: ShowId, _customer: &CustomerId, _hold: HoldId) -> Outcome<Released> {
-        absent()
-    }
-
-    /// Live holds of each customer, and how many seats each has in pending bookings (0: no need to ask the ledger).
-    pub async fn own_holds(&self, _show: ShowId, _customers: &[CustomerId]) -> Outcome<Vec<(Vec<HoldInfo>, u32)>> {
-        absent()
-    }
-
-    /// The whole map; loads the show when it has to.
-    pub async fn snapshot(&self, _show: ShowId) -> Outcome<SnapshotReply> {
-        absent()
-    }
-
-    /// Where the streams are; `None` for a show that is not loaded, or not yet whole.
-    pub async fn positions(&self, _shows: &[ShowId]) -> Result<Vec<Option<Position>>, HoldError> {
-        absent()
-    }
-
-    /// Starts to turn a hold into a booking. `booking` is used unless an earlier attempt under the same key began.
-    pub async fn begin_book(
-        &self,
-        _show: ShowId,
-        _customer: &CustomerId,
-        _hold: HoldId,
-        _key: &IdempotencyKey,
-        _booking: BookingId,
-    ) -> Outcome<BegunBook> {
-        absent()
-    }
-
-    /// Takes one attempt back, known not to have committed. With no other attempt open the hold can be used again.
-    pub async fn end_book(
-        &self,
-        _show: ShowId,
-        _customer: &CustomerId,
-        _hold: HoldId,
-        _begun: &BegunBook,
-    ) -> Result<(), HoldError> {
-        absent()
-    }
-
-    /// Brings a committed change of the ledger into the map and the feed.
-    pub async fn apply(&self, _change: &LedgerChange) -> Result<Applied, HoldError> {
-        absent()
-    }
-
-    /// A hold for somebody whose payment came late: phase paying, no caps, replacing his own browse holds there. Answers
-    /// the hold id that the following `apply` has to name.
-    pub async fn place_payer_hold(
-        &self,
-        _show: ShowId,
-        _customer: &CustomerId,
-        _seats: &[SeatIndex],
-        _payment: &str,
-    ) -> Outcome<HoldId> {
-        absent()
-    }
-
-    /// Gives up a hold of [`Self::place_payer_hold`].
-    pub async fn end_payer_hold(&self, _show: ShowId, _customer: &CustomerId, _hold: HoldId) -> Result<(), HoldError> {
-        absent()
+    ///
+    /// # Errors
+    /// When Redis is out of reach.
+    pub async fn release(&self, show: ShowId, customer: &CustomerId, hold: HoldId) -> Outcome<Released> {
+        self.end(show, Some(customer), hold, "").await
     }
 
     /// Ends a hold by an operator's act.
-    pub async fn force_release(&self, _show: ShowId, _hold: HoldId) -> Outcome<Released> {
-        absent()
+    ///
+    /// # Errors
+    /// When Redis is out of reach.
+    pub async fn force_release(&self, show: ShowId, hold: HoldId) -> Outcome<Released> {
+        self.end(show, None, hold, "").await
     }
 
-    /// Starts a new generation and loads the show again.
-    pub async fn reload(&self, _show: ShowId) -> Outcome<Position> {
-        absent()
+    pub(super) async fn end(
+        &self,
+        show: ShowId,
+        customer: Option<&CustomerId>,
+        hold: HoldId,
+        mode: &str,
+    ) -> Outcome<Released> {
+        let customer = customer.map_or("", CustomerId::as_str);
+        let arguments = |cmd: &mut Cmd| {
+            cmd.arg(&hold.0).arg(customer).arg(self.0.config.grace_ms).arg(mode);
+        };
+        let reply = match self.call_ready(&self.scripts().release, show, &arguments).await? {
+            Ok(reply) => reply,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        if reply.code() != "OK" {
+            return reply.refusal(&self.0.config).map(Err);
+        }
+        let position = reply.position(0)?;
+        self.tell_ended(show, &reply.ended(2)?);
+        Ok(Ok(Released { hold, position }))
     }
 
-    /// Removes a show that is over.
-    pub async fn unload(&self, _show: ShowId) -> Result<(), HoldError> {
-        absent()
+    /// Calls a script that answers the caller's own hold.
+    pub(super) async fn own_hold(
+        &self,
+        script: &Script,
+        show: ShowId,
+        arguments: &(dyn Fn(&mut Cmd) + Send + Sync),
+    ) -> Outcome<HoldInfo> {
+        let reply = match self.call_ready(script, show, arguments).await? {
+            Ok(reply) => reply,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        match reply.code() {
+            "OK" => reply::hold_info(show, reply.field(0)?, &self.0.config).map(Ok),
+            _ => reply.refusal(&self.0.config).map(Err),
+        }
     }
 
-    /// Takes `cost` tokens of the bucket `name` (at most `burst`, refilled by `per_second`), shared by all cores.
-    /// Answers 0, or the milliseconds to wait.
-    pub async fn take_tokens(&self, _name: &str, _burst: u32, _per_second: f64, _cost: u32) -> Result<u64, HoldError> {
-        absent()
+    /// Calls a script of a show, with what all of them start with.
+    pub(super) async fn call(
+        &self,
+        script: &Script,
+        show: ShowId,
+        generation: u64,
+        arguments: &(dyn Fn(&mut Cmd) + Send + Sync),
+    ) -> Result<Reply, HoldError> {
+        let keys = ShowKeys::new(show);
+        let kept = self.0.config.kept();
+        let fill = |cmd: &mut Cmd, connected: &Connected| {
+            keys.arguments(cmd, connected, generation, kept);
+            arguments(cmd);
+        };
+        Reply::read(self.0.link.run(script, &fill).await?)
     }
 
-    /// Tells a customer's gateways something of his own; lost when Redis is out of reach (gateways ask again then).
-    pub async fn push(&self, _customer: &CustomerId, _push: &Push) {}
-
-    /// Ends every hold that is due, on all shows, and opens every sale that is. Answers how many holds ended.
-    pub async fn sweep_once(&self) -> Result<usize, HoldError> {
-        absent()
+    /// Calls a script of a show, after loading the show where that is needed.
+    pub(super) async fn call_ready(
+        &self,
+        script: &Script,
+        show: ShowId,
+        arguments: &(dyn Fn(&mut Cmd) + Send + Sync),
+    ) -> Outcome<Reply> {
+        let deadline = Instant::now() + Duration::from_millis(self.0.config.load_wait_ms);
+        loop {
+            let reply = self.call(script, show, self.0.loader.floor(show), arguments).await?;
+            if !matches!(reply.code(), "NOT_LOADED" | "NOT_READY" | "BEHIND") {
+                return Ok(Ok(reply));
+            }
+            match self.0.loader.ensure(show, deadline).await {
+                Some(Landed::Ready) if Instant::now() < deadline => {}
+                Some(Landed::NoSuchShow) => return Ok(Err(Refusal::NoSuchShow)),
+                Some(Landed::Failed(error)) => return Err(error),
+                Some(Landed::Ready) | None => {
+                    return Ok(Err(Refusal::NotReady { retry_after_ms: RETRY_AFTER_MS }));
+                }
+            }
+        }
     }
+
+    /// Loads a show in the background; what is below `generation` is not served any more.
+    pub(super) fn start_loading(&self, show: ShowId, generation: u64) {
+        self.0.loader.raise_floor(show, generation);
+        let loader = self.0.loader.clone();
+        tokio::spawn(async move { loader.ensure(show, Instant::now()).await });
+    }
+
+    /// Tells a customer's gateways something of his own. Lost when Redis is out of reach: gateways ask again then.
+    pub async fn push(&self, customer: &CustomerId, push: &Push) {
+        self.0.pusher.push(customer, push);
+    }
+
+    /// Tells the owner the present state of a hold, and notes its end for the timing wheel.
+    pub(super) fn announce(&self, customer: &CustomerId, hold: &HoldInfo) {
+        self.0.wheel.note(hold.show, hold.remaining_ms + self.0.config.grace_ms);
+        self.0.pusher.push(customer, &Push::Hold { hold: hold.clone() });
+    }
+
+    /// Tells the owners of holds that ended.
+    pub(super) fn tell_ended(&self, show: ShowId, ended: &[Ended]) {
+        for one in ended {
+            if one.reason == HoldEndReason::Expired {
+                metrics::counter!(names::HOLDS_EXPIRED).increment(1);
+                let late = Duration::from_millis(one.late_ms.saturating_sub(self.0.config.grace_ms));
+                metrics::histogram!(names::HOLD_EXPIRY_LAG_SECONDS).record(late);
+            }
+            let push = Push::HoldEnded {
+                show,
+                hold: one.hold,
+                seats: one.seats.clone(),
+                reason: one.reason,
+                position: one.position,
+            };
+            self.0.pusher.push(&one.customer, &push);
+        }
+    }
+}
+
+/// What [`HoldStore::place`] passes on.
+pub(super) struct HoldRequest<'a> {
+    pub(super) id: HoldId,
+    pub(super) customer: &'a CustomerId,
+    /// Ascending, without repetition.
+    pub(super) seats: &'a [SeatIndex],
+    pub(super) best: Option<&'a BestAvailable>,
+    pub(super) hold_ms: u64,
+    pub(super) mode: &'static str,
+}
+
+/// The seats of a request in ascending order, when it makes sense.
+fn wanted(seats: &[SeatIndex], best: Option<&BestAvailable>) -> Result<Vec<SeatIndex>, Refusal> {
+    let invalid = |field, message| Err(Refusal::Invalid { field, message });
+    if let Some(best) = best {
+        if !seats.is_empty() {
+            return invalid("best", "either seats or best, not both");
+        }
+        if best.count == 0 || best.count as usize > SEATS_PER_HOLD_MAX {
+            return invalid("best.count", "1 to 10 seats");
+        }
+        return Ok(Vec::new());
+    }
+    if seats.is_empty() || seats.len() > SEATS_PER_HOLD_MAX {
+        return invalid("seats", "1 to 10 seats");
+    }
+    let mut sorted = seats.to_vec();
+    sorted.sort_unstable();
+    sorted.dedup();
+    if sorted.len() != seats.len() {
+        return invalid("seats", "the same seat is named twice");
+    }
+    Ok(sorted)
 }

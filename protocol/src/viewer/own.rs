@@ -42,8 +42,10 @@ impl OwnThings {
             return self.on_ended(hold.hold, hold.position);
         }
         let ended = self.ends.iter().any(|(id, end)| *id == hold.hold && *end >= hold.position);
+        // The same look at a hold that became a booking meanwhile.
+        let booked = hold.booking.is_some_and(|booking| self.bookings.contains_key(&booking));
         let newer = self.holds.get(&hold.hold).is_none_or(|known| known.position <= hold.position);
-        if !ended && newer {
+        if !ended && !booked && newer {
             self.holds.insert(hold.hold, hold.clone());
         }
     }

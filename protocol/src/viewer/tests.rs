@@ -199,4 +199,7 @@ fn a_booking_replaces_its_hold_and_the_highest_version_wins() {
     viewer.on_message(&ServerMessage::Push { push });
     viewer.on_message(&reply(4, ReplyBody::Booking(booking(9, &[1, 2], BookingState::Pending, 1))));
     assert_eq!(viewer.own().booking(&BookingId([9; 16])).unwrap().state, BookingState::Confirmed);
+    let paying = HoldInfo { phase: HoldPhase::Paying, booking: Some(BookingId([9; 16])), ..hold(1, &[1, 2], 11) };
+    viewer.on_message(&ServerMessage::Push { push: Push::Hold { hold: paying } });
+    assert_eq!(viewer.own().holds().count(), 0, "an older look at the hold does not bring it back");
 }

@@ -1,0 +1,72 @@
+//! Publishes what concerns one customer on `customer:<id>`, in batches and apart from the calls that caused it.
+
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use seatwire_protocol::CustomerId;
+use seatwire_protocol::codec::encode;
+use seatwire_protocol::feed::customer_channel;
+use seatwire_protocol::ws::Push;
+
+use crate::metrics as names;
+
+use super::HoldError;
+use super::link::Link;
+
+/// Waiting pushes; beyond it they are dropped and counted: an owner's page asks for its own holds after each resync.
+const WAITING_MAX: usize = 16_384;
+const BATCH: usize = 256;
+
+/// A push on its way.
+pub(super) struct Message {
+    channel: String,
+    payload: Vec<u8>,
+}
+
+/// The sending end.
+#[derive(Clone)]
+pub(super) struct Pusher(mpsc::Sender<Message>);
+
+impl Pusher {
+    pub(super) fn new() -> (Self, mpsc::Receiver<Message>) {
+        let (sender, receiver) = mpsc::channel(WAITING_MAX);
+        (Self(sender), receiver)
+    }
+
+    pub(super) fn push(&self, customer: &CustomerId, push: &Push) {
+        let message = Message { channel: customer_channel(customer), payload: encode(push) };
+        if self.0.try_send(message).is_err() {
+            metrics::counter!(names::PUSHES_DROPPED).increment(1);
+        }
+    }
+}
+
+/// Publishes until shutdown, and then what is still waiting.
+pub(super) async fn run(
+    link: std::sync::Arc<Link>,
+    mut receiver: mpsc::Receiver<Message>,
+    shutdown: CancellationToken,
+) {
+    let mut batch = Vec::with_capacity(BATCH);
+    loop {
+        tokio::select! {
+            biased;
+            count = receiver.recv_many(&mut batch, BATCH) => if count == 0 { return },
+            () = shutdown.cancelled() => return,
+        }
+        if let Err(error) = publish(&link, &batch).await {
+            metrics::counter!(names::PUSHES_DROPPED).increment(batch.len() as u64);
+            tracing::warn!(%error, dropped = batch.len(), "pushes were not published");
+        }
+        batch.clear();
+    }
+}
+
+async fn publish(link: &Link, batch: &[Message]) -> Result<(), HoldError> {
+    let connected = link.get().await?;
+    let mut pipe = redis::pipe();
+    for message in batch {
+        pipe.cmd("PUBLISH").arg(&message.channel).arg(&message.payload);
+    }
+    link.pipeline(&connected, &pipe).await.map(drop)
+}

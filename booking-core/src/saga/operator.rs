@@ -1,0 +1,204 @@
+//! What operators do: sale state, blocked seats, backlog, requeueing what was parked. And the worker that opens sales
+//! whose time has come, so that the ledger says so as well (Redis opens by itself, on time).
+
+use serde::Serialize;
+
+use seatwire_protocol::{SaleState, SeatIndex, ShowId};
+use uuid::Uuid;
+
+use super::effects::{Cause, Committed, record};
+use super::{Saga, SagaError};
+use crate::db::seats::{LockedSeat, SeatChange, change_seats, conflicts, lock_seats};
+use crate::db::{Conn, DbError, End, TryError, inbox, outbox, refunds, shows};
+use crate::holds::Refusal;
+use crate::holds::ledger::{LedgerStatus, Sale};
+
+/// What waits, and what waits for an operator (the target is 0).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Backlog {
+    /// Events to settle.
+    pub inbox: u64,
+    /// Events parked or quarantined.
+    pub inbox_parked: u64,
+    /// Changes not in Redis yet.
+    pub outbox: u64,
+    /// Changes parked.
+    pub outbox_parked: u64,
+    /// Refunds not finished.
+    pub refunds: u64,
+    /// Refunds parked.
+    pub refunds_parked: u64,
+}
+
+impl Saga {
+    /// Changes the sale state of a show.
+    ///
+    /// # Errors
+    /// [`SagaError`].
+    pub async fn set_sale(
+        &self,
+        show: ShowId,
+        state: SaleState,
+        opens_at_ms: Option<i64>,
+    ) -> Result<Result<Sale, Refusal>, SagaError> {
+        let result = self.db().write("set_sale", move |conn| {
+            Box::pin(async move {
+                let Some(sale) = shows::set_sale(conn, show, state, opens_at_ms).await? else {
+                    return Ok(End::Rollback(None));
+                };
+                Ok(End::Commit(Some((sale, record_sale(conn, show, sale).await?))))
+            })
+        });
+        let Some((sale, committed)) = result.await? else { return Ok(Err(Refusal::NoSuchShow)) };
+        self.apply_now(&committed).await;
+        Ok(Ok(sale))
+    }
+
+    /// Takes seats off sale; all or none, and only available ones.
+    ///
+    /// # Errors
+    /// [`SagaError`].
+    pub async fn block_seats(&self, show: ShowId, seats: Vec<SeatIndex>) -> Result<Result<(), Refusal>, SagaError> {
+        self.change_by_operator(show, seats, LedgerStatus::Available, LedgerStatus::Blocked, "block").await
+    }
+
+    /// Puts blocked seats on sale again; all or none.
+    ///
+    /// # Errors
+    /// [`SagaError`].
+    pub async fn unblock_seats(&self, show: ShowId, seats: Vec<SeatIndex>) -> Result<Result<(), Refusal>, SagaError> {
+        self.change_by_operator(show, seats, LedgerStatus::Blocked, LedgerStatus::Available, "unblock").await
+    }
+
+    async fn change_by_operator(
+        &self,
+        show: ShowId,
+        mut seats: Vec<SeatIndex>,
+        from: LedgerStatus,
+        to: LedgerStatus,
+        reason: &'static str,
+    ) -> Result<Result<(), Refusal>, SagaError> {
+        seats.sort_unstable();
+        seats.dedup();
+        let result = self.db().write("change_by_operator", move |conn| {
+            let seats = seats.clone();
+            Box::pin(async move {
+                let locked = lock_seats(conn, show, &seats).await?;
+                if let Some(refusal) = refusal(&seats, &locked, from) {
+                    return Ok(End::Rollback(Err(refusal)));
+                }
+                let change = SeatChange { show, seats: &seats, from, to, booking: None, actor: "operator", reason };
+                let changed = change_seats(conn, &change).await?;
+                let (_, generation) = shows::selling(conn, show).await?;
+                let cause = Cause { operator: true, ..Cause::default() };
+                Ok(End::Commit(Ok(record(conn, show, generation, changed, None, cause).await?)))
+            })
+        });
+        match result.await? {
+            Ok(committed) => {
+                self.apply_now(&committed).await;
+                Ok(Ok(()))
+            }
+            Err(refusal) => Ok(Err(refusal)),
+        }
+    }
+
+    /// Opens sales whose time has come; answers how many.
+    ///
+    /// # Errors
+    /// [`SagaError`].
+    pub async fn open_sales_once(&self) -> Result<usize, SagaError> {
+        let opened = self
+            .db()
+            .write("open_sale", |conn| {
+                Box::pin(async move {
+                    let Some((show, sale)) = shows::open_due(conn).await? else { return Ok(End::Rollback(None)) };
+                    Ok(End::Commit(Some(record_sale(conn, show, sale).await?)))
+                })
+            })
+            .await?;
+        let Some(committed) = opened else { return Ok(0) };
+        tracing::info!(show = %committed.change.show, "sale opened");
+        self.apply_now(&committed).await;
+        Ok(1)
+    }
+
+    /// What waits.
+    ///
+    /// # Errors
+    /// [`DbError`].
+    pub async fn backlog(&self) -> Result<Backlog, DbError> {
+        self.db()
+            .read("backlog", |conn| {
+                Box::pin(async move {
+                    let (inbox, inbox_parked) = inbox::backlog(conn).await?;
+                    let (outbox, outbox_parked) = outbox::backlog(conn).await?;
+                    let (refunds, refunds_parked) = refunds::backlog(conn).await?;
+                    Ok(Backlog { inbox, inbox_parked, outbox, outbox_parked, refunds, refunds_parked })
+                })
+            })
+            .await
+    }
+
+    /// Gives a parked row a fresh start: `inbox-12`, `outbox-7` or `refund-<uuid>`. `false` when there is no such
+    /// parked row.
+    ///
+    /// # Errors
+    /// [`DbError`].
+    pub async fn requeue(&self, id: &str) -> Result<bool, DbError> {
+        let Some(row) = Parked::parse(id) else { return Ok(false) };
+        let requeued = self
+            .db()
+            .write("requeue", move |conn| {
+                Box::pin(async move {
+                    Ok(End::Commit(match row {
+                        Parked::Inbox(row) => inbox::requeue(conn, row).await?,
+                        Parked::Outbox(row) => outbox::requeue(conn, row).await?,
+                        Parked::Refund(row) => refunds::requeue(conn, row).await?,
+                    }))
+                })
+            })
+            .await?;
+        self.inner.wake.settle.notify_one();
+        self.inner.wake.refunds.notify_one();
+        Ok(requeued)
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Parked {
+    Inbox(i64),
+    Outbox(i64),
+    Refund(Uuid),
+}
+
+impl Parked {
+    fn parse(id: &str) -> Option<Self> {
+        let (table, row) = id.split_once('-')?;
+        match table {
+            "inbox" => row.parse().ok().map(Self::Inbox),
+            "outbox" => row.parse().ok().map(Self::Outbox),
+            "refund" => row.parse().ok().map(Self::Refund),
+            _ => None,
+        }
+    }
+}
+
+fn refusal(seats: &[SeatIndex], locked: &[LockedSeat], from: LedgerStatus) -> Option<Refusal> {
+    if locked.len() != seats.len() {
+        return Some(Refusal::NoSuchSeat(conflicts(seats, locked)));
+    }
+    if locked.iter().all(|seat| seat.status == from) {
+        return None;
+    }
+    if from == LedgerStatus::Available {
+        return Some(Refusal::Taken(conflicts(seats, locked)));
+    }
+    Some(Refusal::Invalid { field: "seats", message: "every seat must be blocked" })
+}
+
+async fn record_sale(conn: &mut Conn, show: ShowId, sale: Sale) -> Result<Committed, TryError> {
+    let (_, generation) = shows::selling(conn, show).await?;
+    let cause = Cause { operator: true, ..Cause::default() };
+    record(conn, show, generation, Vec::new(), Some(sale), cause).await
+}

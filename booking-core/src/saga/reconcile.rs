@@ -1,0 +1,76 @@
+//! Reconciliation: orders are asked for at the provider, with growing pauses, for some days. A payment that we did not
+//! hear of is written to the inbox like a webhook: fetched by us, it counts as verified.
+
+use futures_util::StreamExt;
+use sha2::{Digest, Sha256};
+
+use super::{Saga, SagaError};
+use crate::db::inbox::{self, NewEvent};
+use crate::db::{orders, payments};
+use crate::payments::{PaymentStatus, ProviderEvent};
+
+/// Orders of one pass, and how many are asked for at a time.
+const BATCH: i64 = 32;
+const AT_ONCE: usize = 4;
+
+impl Saga {
+    /// Asks for orders whose turn it is; answers how many.
+    ///
+    /// # Errors
+    /// When they can't be taken, or none of them could be asked for.
+    pub async fn reconcile_once(&self) -> Result<usize, SagaError> {
+        let config = &self.inner.config;
+        let due = orders::take_due(self.db(), BATCH, config.reconcile_ms, config.reconcile_days).await?;
+        let count = due.len();
+        let failures: Vec<SagaError> = futures_util::stream::iter(due)
+            .map(|order| async move { self.ask_for(&order).await.err() })
+            .buffer_unordered(AT_ONCE)
+            .filter_map(|failure| async move { failure })
+            .collect()
+            .await;
+        match failures.into_iter().next() {
+            Some(error) if count == 1 => Err(error),
+            Some(error) => {
+                tracing::warn!("not every order could be asked for: {error}");
+                Ok(count)
+            }
+            None => Ok(count),
+        }
+    }
+
+    /// Asks the provider for the payments of an order; answers how many captured ones are not settled yet. Those are
+    /// in the inbox when this returns.
+    pub(super) async fn ask_for(&self, order: &str) -> Result<usize, SagaError> {
+        let found = self.inner.provider.payments_of(order.to_owned()).await;
+        let found = found.map_err(|e| SagaError::Unavailable(e.to_string()))?;
+        let mut unsettled = 0;
+        for payment in found.into_iter().filter(|payment| payment.status == PaymentStatus::Captured) {
+            if payments::is_settled(self.db(), &payment.id).await? {
+                continue;
+            }
+            unsettled += 1;
+            let (id, order) = (payment.id.clone(), payment.order.clone());
+            let event = ProviderEvent::Payment(payment);
+            let body = serde_json::to_value(&event).map_err(|e| SagaError::Internal(e.to_string()))?;
+            // The same finding again is the same event.
+            let mut hash = Sha256::new();
+            hash.update(b"fetched payment ");
+            hash.update(body.to_string().as_bytes());
+            let event = NewEvent {
+                provider: self.provider_name(),
+                body_hash: hash.finalize().into(),
+                event_id: None,
+                fetched: true,
+                kind: "payment.fetched".to_owned(),
+                order: Some(order),
+                payment: Some(id.clone()),
+                body,
+            };
+            if inbox::store(self.db(), event).await? {
+                tracing::info!(payment = id, "found a payment that no webhook told of");
+            }
+            self.wake_settle();
+        }
+        Ok(unsettled)
+    }
+}

@@ -1,0 +1,140 @@
+//! The refund worker: asks the provider for each refund that is due, with the attempt's own key. While the outcome is
+//! unknown the same key is sent again. After a definite failure the payment's refunds are listed: one that worked is
+//! ours; else the next attempt gets a new key.
+
+use futures_util::StreamExt;
+
+use super::refund_events::{ASK_AGAIN_MS, NEXT_ATTEMPT_MS};
+use super::{Saga, SagaError};
+use crate::db::refunds::{self, DueRefund};
+use crate::db::{End, bookings};
+use crate::payments::{ProviderError, Refund, RefundStatus};
+
+/// Refunds of one pass, and how many are asked for at a time.
+const BATCH: i64 = 32;
+const AT_ONCE: usize = 4;
+/// A worker that took a refund has so long; longer than a call's deadline and its follow-up.
+const LEASE_MS: u64 = 30_000;
+/// Longest pause between calls while the outcome is unknown.
+const PAUSE_MAX_MS: u64 = 30_000;
+
+/// What a call came to.
+enum Told {
+    Processed(String),
+    Pending(String),
+    Failed(String),
+    Unknown(String),
+}
+
+impl Saga {
+    /// Asks for refunds that are due; answers how many.
+    ///
+    /// # Errors
+    /// When they can't be taken.
+    pub async fn refund_once(&self) -> Result<usize, SagaError> {
+        let due = refunds::take_due(self.db(), BATCH, LEASE_MS).await?;
+        let count = due.len();
+        futures_util::stream::iter(due)
+            .for_each_concurrent(AT_ONCE, |refund| async move {
+                if let Err(error) = self.refund(&refund).await {
+                    tracing::warn!(payment = refund.payment, "refund not recorded, asked again: {error}");
+                }
+            })
+            .await;
+        Ok(count)
+    }
+
+    async fn refund(&self, due: &DueRefund) -> Result<(), SagaError> {
+        let told = match &due.provider_id {
+            Some(id) => self.ask_about(id).await,
+            None => self.ask_to_refund(due).await,
+        };
+        let (id, booking, tries) = (due.id, due.booking, due.tries);
+        let payment = &due.payment;
+        match &told {
+            Told::Processed(_) => tracing::info!(payment, "refunded"),
+            Told::Pending(_) => tracing::debug!(payment, "refund pending"),
+            Told::Failed(text) => tracing::warn!(payment, "refund failed: {text}"),
+            Told::Unknown(text) => tracing::debug!(payment, tries, "refund's outcome unknown: {text}"),
+        }
+        let told = std::sync::Arc::new(told);
+        let parked = self
+            .db()
+            .write("record_refund", move |conn| {
+                let told = std::sync::Arc::clone(&told);
+                Box::pin(async move {
+                    if let Some(booking) = booking {
+                        bookings::lock(conn, booking).await?;
+                    }
+                    let mut parked = None;
+                    match &*told {
+                        Told::Processed(provider_id) => {
+                            refunds::processed(conn, id, provider_id).await?;
+                        }
+                        Told::Pending(provider_id) => {
+                            refunds::put_off(conn, id, Some(provider_id), ASK_AGAIN_MS, None).await?;
+                        }
+                        Told::Failed(text) => parked = refunds::failed(conn, id, text, NEXT_ATTEMPT_MS).await?,
+                        Told::Unknown(text) => {
+                            refunds::put_off(conn, id, None, pause_ms(tries), Some(text)).await?;
+                        }
+                    }
+                    if let Some(booking) = booking {
+                        bookings::touch(conn, booking).await?;
+                    }
+                    Ok(End::Commit(parked))
+                })
+            })
+            .await?;
+        if parked == Some(true) {
+            tracing::error!(payment, "refund attempts used up, an operator has to look");
+        }
+        self.tell_owner_of(booking).await;
+        Ok(())
+    }
+
+    async fn ask_to_refund(&self, due: &DueRefund) -> Told {
+        let answer = self.inner.provider.refund(due.payment.clone(), due.amount, due.key.clone()).await;
+        match answer {
+            Ok(refund) => told(refund, due.amount),
+            Err(ProviderError::Unknown(text)) => Told::Unknown(text),
+            // "Fully refunded already" is a success of an earlier attempt: look before trying anew.
+            Err(ProviderError::Refused { status, text }) => {
+                match self.inner.provider.refunds_of(due.payment.clone()).await {
+                    Ok(list) => list
+                        .into_iter()
+                        .find(|refund| refund.amount == due.amount && refund.status != RefundStatus::Failed)
+                        .map_or_else(|| Told::Failed(format!("{status}: {text}")), |found| told(found, due.amount)),
+                    Err(error) => Told::Unknown(error.to_string()),
+                }
+            }
+        }
+    }
+
+    async fn ask_about(&self, provider_id: &str) -> Told {
+        match self.inner.provider.refund_status(provider_id.to_owned()).await {
+            Ok(Some(refund)) => {
+                let amount = refund.amount;
+                told(refund, amount)
+            }
+            Ok(None) => Told::Failed("the provider does not know it any more".to_owned()),
+            Err(error) => Told::Unknown(error.to_string()),
+        }
+    }
+}
+
+fn told(refund: Refund, amount: u64) -> Told {
+    if refund.amount != amount {
+        return Told::Unknown(format!("refund {} is of another amount", refund.id));
+    }
+    match refund.status {
+        RefundStatus::Processed => Told::Processed(refund.id),
+        RefundStatus::Pending => Told::Pending(refund.id),
+        RefundStatus::Failed => Told::Failed(format!("refund {} failed", refund.id)),
+    }
+}
+
+fn pause_ms(tries: i32) -> u64 {
+    let doublings = u32::try_from(tries).unwrap_or(0).min(6);
+    (500 * 2_u64.pow(doublings)).min(PAUSE_MAX_MS)
+}

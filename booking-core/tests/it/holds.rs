@@ -1,0 +1,5 @@
+//! Holds on a real Redis. The ledger is a plain struct of the test: what matters here is what Redis does with its news.
+
+mod ledger;
+mod lifecycle;
+mod stage;

@@ -1,0 +1,139 @@
+//! The test's ledger: seats, versions and generations in memory.
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use seatwire_core::holds::ledger::{LedgerError, LedgerMap, Sale, SeatRow, SeatRun, ShowRow};
+use seatwire_core::holds::{LedgerChange, LedgerReader, LedgerStatus};
+use seatwire_protocol::{CustomerId, HoldId, SaleState, SeatIndex, ShowId};
+
+#[derive(Default)]
+pub(super) struct TestLedger {
+    shows: Mutex<HashMap<ShowId, Show>>,
+    pub(super) reads: AtomicUsize,
+}
+
+struct Show {
+    seats: Vec<SeatRow>,
+    generation: u64,
+    sale: Sale,
+    rows: Vec<SeatRun>,
+}
+
+impl TestLedger {
+    pub(super) fn add(&self, show: ShowId, seats: u32) {
+        let row = |seat| SeatRow {
+            seat: SeatIndex(seat),
+            status: LedgerStatus::Available,
+            version: 1,
+            hold: None,
+            customer: None,
+        };
+        let sale = Sale { state: SaleState::Open, opens_at_ms: None, version: 1 };
+        let show_row = Show { seats: (0..seats).map(row).collect(), generation: 0, sale, rows: Vec::new() };
+        self.shows.lock().unwrap().insert(show, show_row);
+    }
+
+    pub(super) fn set_rows(&self, show: ShowId, rows: Vec<SeatRun>) {
+        self.shows.lock().unwrap().get_mut(&show).unwrap().rows = rows;
+    }
+
+    /// Hands out a generation that nobody loads.
+    pub(super) fn lose_a_generation(&self, show: ShowId) -> u64 {
+        let mut shows = self.shows.lock().unwrap();
+        let row = shows.get_mut(&show).unwrap();
+        row.generation += 1;
+        row.generation
+    }
+
+    pub(super) fn status(&self, show: ShowId, seat: u32) -> LedgerStatus {
+        self.shows.lock().unwrap()[&show].seats[seat as usize].status
+    }
+
+    /// "Commits" a change of seats; the answer is what the saga would apply.
+    pub(super) fn change(
+        &self,
+        show: ShowId,
+        seats: &[u32],
+        status: LedgerStatus,
+        owner: Option<(&CustomerId, Option<HoldId>)>,
+    ) -> LedgerChange {
+        let mut shows = self.shows.lock().unwrap();
+        let row = shows.get_mut(&show).unwrap();
+        let mut changed = Vec::new();
+        for seat in seats {
+            let seat = &mut row.seats[*seat as usize];
+            seat.status = status;
+            seat.version += 1;
+            let owned = matches!(status, LedgerStatus::Claimed | LedgerStatus::Booked);
+            seat.customer = owner.filter(|_| owned).map(|(customer, _)| customer.clone());
+            seat.hold = owner.filter(|_| owned).and_then(|(_, hold)| hold);
+            changed.push((seat.seat, status, seat.version));
+        }
+        LedgerChange {
+            show,
+            generation: row.generation,
+            seats: changed,
+            hold: owner.and_then(|(_, hold)| hold),
+            booking: None,
+            customer: owner.map(|(customer, _)| customer.clone()),
+            sale: None,
+            operator: false,
+        }
+    }
+
+    pub(super) fn change_sale(&self, show: ShowId, state: SaleState, opens_at_ms: Option<i64>) -> LedgerChange {
+        let mut change = self.change(show, &[], LedgerStatus::Available, None);
+        let mut shows = self.shows.lock().unwrap();
+        let row = shows.get_mut(&show).unwrap();
+        row.sale = Sale { state, opens_at_ms, version: row.sale.version + 1 };
+        change.sale = Some(row.sale);
+        change
+    }
+}
+
+impl LedgerReader for TestLedger {
+    fn load_show(&self, show: ShowId) -> BoxFuture<'_, Result<Option<ShowRow>, LedgerError>> {
+        let shows = self.shows.lock().unwrap();
+        let row = shows.get(&show).map(|row| ShowRow {
+            show,
+            seats: row.seats.len() as u32,
+            sale: row.sale,
+            layout_version: 7,
+            generation: row.generation,
+            rows: row.rows.clone(),
+        });
+        async { Ok(row) }.boxed()
+    }
+
+    fn bump_generation<'a>(
+        &'a self,
+        show: ShowId,
+        expected: u64,
+        seen: u64,
+        _run_id: &'a str,
+    ) -> BoxFuture<'a, Result<Option<u64>, LedgerError>> {
+        let mut shows = self.shows.lock().unwrap();
+        let row = shows.get_mut(&show).unwrap();
+        let won = row.generation == expected;
+        if won {
+            row.generation = expected.max(seen) + 1;
+        }
+        let taken = won.then_some(row.generation);
+        async move { Ok(taken) }.boxed()
+    }
+
+    fn read_map(&self, show: ShowId) -> BoxFuture<'_, Result<Option<LedgerMap>, LedgerError>> {
+        self.reads.fetch_add(1, Ordering::Relaxed);
+        let shows = self.shows.lock().unwrap();
+        let map = shows.get(&show).map(|row| LedgerMap {
+            generation: row.generation,
+            sale: row.sale,
+            seats: row.seats.clone(),
+        });
+        async { Ok(map) }.boxed()
+    }
+}
