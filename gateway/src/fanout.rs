@@ -14,6 +14,7 @@ use seatwire_protocol::seat_frame::{Delta, SeatFrame};
 use crate::app::App;
 use crate::room::{Room, Round};
 use crate::ws::frame::{self, Encoding, PerEncoding};
+use crate::ws::outbound::RoundFrame;
 use crate::{clock, metrics as names};
 
 /// Share of a core that one room's rounds may take is 1 / this.
@@ -58,7 +59,7 @@ pub async fn round_once(room: &Room) {
     while let Some(from) = next {
         next = room.viewers.step(from, &mut viewers);
         for viewer in viewers.drain(..) {
-            if viewer.visit(room.show, shared.frame(viewer.encoding), shared.doubtful) {
+            if viewer.visit(room.show, shared.frame(viewer.encoding)) {
                 written = written.saturating_add(1);
             } else {
                 passed = passed.saturating_add(1);
@@ -72,7 +73,7 @@ pub async fn round_once(room: &Room) {
 }
 
 /// One round's frames: what everybody whose cursor fits gets.
-struct Shared {
+pub struct Shared {
     delta: Option<Encoded>,
     doubtful: bool,
 }
@@ -85,15 +86,18 @@ struct Encoded {
 }
 
 impl Shared {
-    fn new(round: Round) -> Self {
+    pub fn new(round: Round) -> Self {
         let delta = round.delta.zip(round.position).map(|(delta, to)| Encoded::new(delta, to));
         Self { delta, doubtful: round.doubtful }
     }
 
-    fn frame(&self, encoding: Encoding) -> Option<(Position, Position, &Bytes)> {
-        let delta = self.delta.as_ref()?;
-        let bytes = delta.bytes.get(encoding).get_or_init(|| frame::seat_frame(encoding, &delta.frame));
-        Some((delta.from, delta.to, bytes))
+    /// The frame in an encoding, made at its first use.
+    pub fn frame(&self, encoding: Encoding) -> RoundFrame<'_> {
+        let delta = self.delta.as_ref().map(|delta| {
+            let bytes = delta.bytes.get(encoding).get_or_init(|| frame::seat_frame(encoding, &delta.frame));
+            (delta.from, delta.to, bytes)
+        });
+        RoundFrame { delta, doubtful: self.doubtful }
     }
 }
 

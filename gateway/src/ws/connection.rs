@@ -17,7 +17,7 @@ use socket2::SockRef;
 use tokio::net::TcpStream;
 
 use super::frame::{self, Encoding, OPCODE_CLOSE};
-use super::outbound::{Flow, Lane, Outbound, Sink};
+use super::outbound::{Flow, Lane, Outbound, RoundFrame, Sink};
 use crate::tokens::Identity;
 use crate::{clock, metrics as names};
 
@@ -124,18 +124,13 @@ impl Connection {
         self.write(|outbound, socket, now_ms| outbound.pump(socket, now_ms))
     }
 
-    /// A round's visit: the shared frame where it fits, else what this viewer lacks. `false` when it was passed over,
-    /// because its socket is full; the session goes on once it is not.
-    pub fn visit(&self, show: ShowId, delta: Option<(Position, Position, &Bytes)>, doubtful: bool) -> bool {
+    /// A round's visit. `false` when it was passed over, because its socket is full.
+    pub fn visit(&self, show: ShowId, round: RoundFrame<'_>) -> bool {
         let mut visited = true;
         self.write(|outbound, socket, now_ms| {
-            if outbound.is_blocked() {
-                visited = false;
-                return Flow::Blocked;
-            }
-            let offered =
-                delta.and_then(|(from, to, frame)| outbound.offer(show, (from, to), doubtful, frame, socket, now_ms));
-            offered.unwrap_or_else(|| outbound.pump(socket, now_ms))
+            let flow = outbound.visit(show, round, socket, now_ms);
+            visited = flow.is_some();
+            flow.unwrap_or(Flow::Blocked)
         });
         visited
     }

@@ -50,6 +50,15 @@ pub enum Lane {
     Push,
 }
 
+/// What a round brings to every viewer.
+#[derive(Clone, Copy)]
+pub struct RoundFrame<'a> {
+    /// The encoded delta and the positions it joins; `None` when there is none for everybody.
+    pub delta: Option<(Position, Position, &'a Bytes)>,
+    /// Whether viewers must not take the map for the present state.
+    pub doubtful: bool,
+}
+
 /// A show that this connection watches.
 pub struct Watch {
     pub room: Arc<Room>,
@@ -183,28 +192,29 @@ impl Outbound {
         self.list = VecDeque::new();
     }
 
-    /// A round's way for most viewers: the cursor fits, the socket is free, and the frame is the one that everybody
-    /// gets. Answers `None` when this viewer needs [`Self::pump`].
-    pub fn offer(
-        &mut self,
-        show: ShowId,
-        (from, to): (Position, Position),
-        doubtful: bool,
-        frame: &Bytes,
-        sink: &mut impl Sink,
-        now_ms: u64,
-    ) -> Option<Flow> {
-        if self.blocked || self.ended || self.dead || self.hidden || !self.list.is_empty() {
+    /// A round's visit: the frame that everybody gets where the cursor fits, else what this viewer lacks. `None` when
+    /// it was passed over, because the socket is full: once it is not, its session pumps.
+    pub fn visit(&mut self, show: ShowId, round: RoundFrame<'_>, sink: &mut impl Sink, now_ms: u64) -> Option<Flow> {
+        if self.blocked {
             return None;
         }
-        let watch = self.watches.iter_mut().find(|watch| watch.room.show == show)?;
+        Some(self.offer(show, round, sink, now_ms).unwrap_or_else(|| self.pump(sink, now_ms)))
+    }
+
+    /// The way for most viewers; `None` when this one needs [`Self::pump`].
+    fn offer(&mut self, show: ShowId, round: RoundFrame<'_>, sink: &mut impl Sink, now_ms: u64) -> Option<Flow> {
+        let (from, to, bytes) = round.delta?;
+        if self.ended || self.dead || self.hidden || !self.list.is_empty() {
+            return None;
+        }
+        let watch = self.watch_mut(show)?;
         let fits =
             watch.cursor.is_some_and(|cursor| from <= cursor && cursor < to && cursor.generation == to.generation);
-        if !fits || watch.parked || watch.told_doubtful != doubtful {
+        if !fits || watch.parked || watch.told_doubtful != round.doubtful {
             return None;
         }
         let mut written = false;
-        let flow = self.write(frame, sink, now_ms, &mut written);
+        let flow = self.write(bytes, sink, now_ms, &mut written);
         if written && let Some(watch) = self.watch_mut(show) {
             watch.cursor = Some(to);
         }
