@@ -47,7 +47,9 @@ pub(crate) async fn refused(app: &App, show: ShowId, refusal: Refusal) -> ErrorB
                 LimitKind::Seats => format!("one customer may have at most {cap} seats of a show"),
                 LimitKind::Holds => format!("one customer may have at most {cap} holds of a show at a time"),
                 LimitKind::Extensions => format!("a hold may be extended {cap} times"),
-                LimitKind::Pending => format!("one customer may have {cap} unpaid booking of a show; pay or cancel it first"),
+                LimitKind::Pending => {
+                    format!("one customer may have {cap} unpaid booking of a show; pay or cancel it first")
+                }
                 LimitKind::Lifetime => format!("a hold may last {} minutes in all", cap / 60_000),
             };
             ErrorBody { limit: Some(cap), ..ErrorBody::new(Code::Limit, text) }

@@ -19,6 +19,7 @@ pub mod metrics;
 pub mod migrate;
 pub mod payments;
 pub mod saga;
+pub mod seed;
 mod server;
 pub mod shutdown;
 pub mod telemetry;
