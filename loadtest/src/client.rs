@@ -44,13 +44,13 @@ pub enum ClientError {
     /// No TCP connection.
     #[error("connect to {0}: {1}")]
     Connect(String, std::io::Error),
-    /// The upgrade was answered with another status than 101.
-    #[error("the gateway answered {status} to the upgrade: {error:?}")]
+    /// Answered with another status than was needed.
+    #[error("the answer is {status}: {body}")]
     Refused {
         /// HTTP status.
         status: u16,
-        /// The body, when it is one of ours.
-        error: Option<Box<ErrorBody>>,
+        /// The body as text.
+        body: String,
     },
     /// The connection broke, or bytes made no sense.
     #[error("{0}")]
@@ -61,6 +61,17 @@ pub enum ClientError {
     /// Waited in vain.
     #[error("waited {0:?} for {1}; {2}")]
     Timeout(Duration, String, String),
+}
+
+impl ClientError {
+    /// The error that the body of a refusal holds.
+    #[must_use]
+    pub fn error(&self) -> Option<ErrorBody> {
+        match self {
+            Self::Refused { body, .. } => serde_json::from_str(body).ok(),
+            _ => None,
+        }
+    }
 }
 
 /// One WebSocket client; dropping it ends its tasks and the connection.
@@ -237,6 +248,12 @@ impl ViewerClient {
     /// Looks at the viewer of a show; `None` when it is not watched.
     pub fn viewer<T>(&self, show: ShowId, look: impl FnOnce(&ShowViewer) -> T) -> Option<T> {
         self.shared.read(|state| state.viewer(show).map(look))
+    }
+
+    /// How often this client was connected.
+    #[must_use]
+    pub fn connections(&self) -> u64 {
+        self.shared.read(State::connections)
     }
 
     /// Who the token says this is; `None` before the welcome.

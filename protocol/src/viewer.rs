@@ -63,6 +63,8 @@ pub struct ShowViewer {
     want_watch: bool,
     want_own: bool,
     want_bookings: Vec<BookingId>,
+    /// An own-holds command failed; asked again by [`ShowViewer::retry`].
+    retry_own: bool,
 }
 
 impl ShowViewer {
@@ -79,6 +81,7 @@ impl ShowViewer {
             want_watch: false,
             want_own: false,
             want_bookings: Vec::new(),
+            retry_own: false,
         }
     }
 
@@ -95,6 +98,7 @@ impl ShowViewer {
         self.connected = false;
         self.want_watch = false;
         self.want_own = false;
+        self.retry_own = false;
         self.want_bookings.clear();
         self.asked.clear();
         self.own.on_disconnected();
@@ -113,6 +117,12 @@ impl ShowViewer {
         asks
     }
 
+    /// To be called about once a second while connected: what could not be answered is asked again. The caller's timer
+    /// keeps a failing server from being asked without end.
+    pub fn retry(&mut self) {
+        self.want_own |= self.connected && std::mem::take(&mut self.retry_own);
+    }
+
     /// Applies a seat frame. Frames of other shows are ignored.
     pub fn on_frame(&mut self, frame: &SeatFrame) -> Applied {
         let before = self.map.position();
@@ -125,6 +135,8 @@ impl ShowViewer {
             Applied::Applied if before.is_some_and(|p| Some(p.generation) != self.map.generation()) => {
                 self.want_own = self.connected;
             }
+            // The push that tells of a hold's end is sent once and can get lost; the map can't.
+            Applied::Applied if self.own.contradicts(&self.map) => self.want_own = self.connected,
             Applied::Applied | Applied::Ignored => {}
         }
         applied
@@ -156,7 +168,7 @@ impl ShowViewer {
             }
             ServerMessage::Error { id: Some(id), .. } => {
                 self.asked.remove(id);
-                self.own.on_failed(*id);
+                self.retry_own |= self.own.on_failed(*id);
             }
             ServerMessage::Push { push } => self.on_push(push),
             _ => {}

@@ -93,13 +93,13 @@ impl HttpReply {
     /// The body of a success.
     ///
     /// # Errors
-    /// [`ClientError::Broken`] with status and body when it is no success or no such JSON.
+    /// [`ClientError::Refused`] when it is no success, [`ClientError::Broken`] when it is no such JSON.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, ClientError> {
-        let broken = |why: String| ClientError::Broken(format!("{} {why}: {}", self.status, self.text()));
         if !(200..300).contains(&self.status) {
-            return Err(broken("is no success".to_owned()));
+            return Err(ClientError::Refused { status: self.status, body: self.text() });
         }
-        serde_json::from_slice(&self.body).map_err(|error| broken(error.to_string()))
+        let broken = |error: serde_json::Error| ClientError::Broken(format!("{error}: {}", self.text()));
+        serde_json::from_slice(&self.body).map_err(broken)
     }
 
     /// The body of a refusal; `None` when it is none of ours.

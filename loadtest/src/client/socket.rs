@@ -5,24 +5,25 @@ use std::time::Duration;
 
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt as _, StreamExt as _};
-use seatwire_protocol::ErrorBody;
-use seatwire_protocol::ws::{ClientMessage, SUBPROTOCOL_TOKEN_PREFIX, ServerMessage};
+use seatwire_protocol::ws::{ClientMessage, SUBPROTOCOL_TOKEN_PREFIX};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::handshake::client::Request;
 use tokio_tungstenite::tungstenite::http::HeaderValue;
 use tokio_tungstenite::tungstenite::{Error as WsError, Message};
 
-use super::state::{Closed, Shared};
+use super::state::{Closed, Shared, State};
 use super::wire::{Encoding, Incoming};
 use super::{ClientError, ClientOptions, TokenBy};
 
 /// Messages that wait to be written; a sender waits when it is full.
 const OUTBOX_MAX: usize = 64;
+/// How often what failed is asked again.
+const RETRY_EVERY: Duration = Duration::from_secs(1);
 /// Until the welcome tells the gateway's beat.
 const SILENCE_MAX: Duration = Duration::from_secs(60);
 
@@ -47,7 +48,7 @@ impl Connection {
         let socket = timeout(options.timeout, upgrade(options)).await;
         let waited = || ClientError::Timeout(options.timeout, "the upgrade".to_owned(), options.gateway.clone());
         let socket = socket.map_err(|_| waited())??;
-        shared.update(super::state::State::on_connected);
+        shared.update(State::on_connected);
         let (sink, stream) = socket.split();
         let (outbox, queue) = mpsc::channel(OUTBOX_MAX);
         let (reading, may_read) = watch::channel(true);
@@ -79,8 +80,8 @@ async fn upgrade(options: &ClientOptions) -> Result<Socket, ClientError> {
     match tokio_tungstenite::client_async(request, stream).await {
         Ok((socket, _)) => Ok(socket),
         Err(WsError::Http(response)) => {
-            let error = response.body().as_deref().and_then(|body| serde_json::from_slice::<ErrorBody>(body).ok());
-            Err(ClientError::Refused { status: response.status().as_u16(), error: error.map(Box::new) })
+            let body = String::from_utf8_lossy(response.body().as_deref().unwrap_or_default()).into_owned();
+            Err(ClientError::Refused { status: response.status().as_u16(), body })
         }
         Err(other) => Err(ClientError::Broken(format!("upgrade: {other}"))),
     }
@@ -136,49 +137,63 @@ struct Reader {
 
 impl Reader {
     async fn run(mut self, mut may_read: watch::Receiver<bool>) {
-        let closed = loop {
-            if may_read.wait_for(|reading| *reading).await.is_err() {
-                break Closed::dropped("by this client");
-            }
-            match timeout(self.silence_max(), self.stream.next()).await {
-                Err(_) => break Closed::dropped("no sign of life from the gateway"),
-                Ok(None) => break Closed::dropped("end of stream"),
-                Ok(Some(Err(error))) => break Closed::dropped(&error.to_string()),
-                Ok(Some(Ok(Message::Close(close)))) => {
-                    let code = close.as_ref().map(|close| close.code.into());
-                    break Closed { code, reason: close.map(|close| close.reason.to_string()).unwrap_or_default() };
-                }
-                Ok(Some(Ok(message))) if message.is_text() || message.is_binary() => {
-                    if let Err(error) = self.take(&message).await {
-                        break Closed::dropped(&format!("a message that makes no sense: {error}"));
-                    }
-                }
-                Ok(Some(Ok(_))) => {}
-            }
+        let closed = match self.read(&mut may_read).await {
+            Ok(closed) => closed,
+            Err(broken) => Closed::dropped(&broken),
         };
         self.shared.update(|state| state.on_disconnected(closed));
     }
 
+    /// Until the connection ends; an error is what broke it.
+    async fn read(&mut self, may_read: &mut watch::Receiver<bool>) -> Result<Closed, String> {
+        let mut retry = tokio::time::interval(RETRY_EVERY);
+        let mut heard = Instant::now();
+        loop {
+            may_read.wait_for(|reading| *reading).await.map_err(|_| "dropped by this client")?;
+            let message = tokio::select! {
+                message = self.stream.next() => message,
+                _ = retry.tick() => {
+                    if heard.elapsed() > self.silence_max() {
+                        return Err("no sign of life from the gateway".to_owned());
+                    }
+                    self.send(self.shared.update(State::retry)).await?;
+                    continue;
+                }
+            };
+            heard = Instant::now();
+            match message.ok_or("end of stream")?.map_err(|error| error.to_string())? {
+                Message::Close(close) => {
+                    let code = close.as_ref().map(|close| close.code.into());
+                    let reason = close.map(|close| close.reason.to_string()).unwrap_or_default();
+                    return Ok(Closed { code, reason });
+                }
+                message if message.is_text() || message.is_binary() => self.take(&message).await?,
+                _ => {}
+            }
+        }
+    }
+
     async fn take(&self, message: &Message) -> Result<(), String> {
-        let answers = match self.encoding.decode(message)? {
+        let nonsense = |error| format!("a message that makes no sense: {error}");
+        let asks = match self.encoding.decode(message).map_err(nonsense)? {
             Incoming::Frame(frame) => self.shared.update(|state| state.on_frame(frame)),
             Incoming::Message(message) => self.shared.update(|state| state.on_message(message)),
         };
-        for answer in answers {
-            self.shared.update(|state| state.on_sent(&answer));
-            self.outbox.send(self.encoding.encode(&answer)).await.map_err(|_| "the writer is gone".to_owned())?;
+        self.send(asks).await
+    }
+
+    /// Sends what the viewers ask for.
+    async fn send(&self, asks: Vec<ClientMessage>) -> Result<(), String> {
+        for ask in asks {
+            self.shared.update(|state| state.on_sent(&ask));
+            self.outbox.send(self.encoding.encode(&ask)).await.map_err(|_| "the writer is gone")?;
         }
         Ok(())
     }
 
     /// Twice the gateway's beat, plus the time a busy machine may need.
     fn silence_max(&self) -> Duration {
-        let beat_ms = self.shared.read(|state| {
-            state.history().events().rev().find_map(|event| match event {
-                super::Event::Message(ServerMessage::Welcome { beat_ms, .. }) => Some(*beat_ms),
-                _ => None,
-            })
-        });
+        let beat_ms = self.shared.read(State::beat_ms);
         beat_ms.map_or(SILENCE_MAX, |ms| Duration::from_millis(ms.saturating_mul(2)) + Duration::from_secs(5))
     }
 }

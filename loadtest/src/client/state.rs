@@ -37,6 +37,8 @@ pub struct State {
     closed: Option<Closed>,
     viewers: BTreeMap<ShowId, ShowViewer>,
     history: History,
+    connections: u64,
+    beat_ms: Option<u64>,
     last_id: u64,
     waiting: BTreeMap<u64, oneshot::Sender<Answer>>,
 }
@@ -64,6 +66,16 @@ impl State {
     #[must_use]
     pub const fn history(&self) -> &History {
         &self.history
+    }
+
+    /// How often this client was connected.
+    #[must_use]
+    pub const fn connections(&self) -> u64 {
+        self.connections
+    }
+
+    pub(super) const fn beat_ms(&self) -> Option<u64> {
+        self.beat_ms
     }
 
     /// One line for the text of a failed wait.
@@ -123,6 +135,7 @@ impl State {
 
     pub(super) fn on_connected(&mut self) {
         self.closed = None;
+        self.connections += 1;
         self.history.push(Event::Connected);
     }
 
@@ -142,6 +155,12 @@ impl State {
         }
     }
 
+    /// Returns what to ask again.
+    pub(super) fn retry(&mut self) -> Vec<ClientMessage> {
+        self.viewers.values_mut().for_each(ShowViewer::retry);
+        self.take_asks()
+    }
+
     /// Returns what to send in answer.
     pub(super) fn on_frame(&mut self, frame: SeatFrame) -> Vec<ClientMessage> {
         if let Some(viewer) = self.viewers.get_mut(&frame.show()) {
@@ -157,7 +176,8 @@ impl State {
             viewer.on_message(&message);
         }
         match &message {
-            ServerMessage::Welcome { customer, .. } => {
+            ServerMessage::Welcome { customer, beat_ms, .. } => {
+                self.beat_ms = Some(*beat_ms);
                 let first = self.customer.is_none();
                 self.customer = Some(customer.clone());
                 if first {

@@ -11,6 +11,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use crate::command::{BookingInfo, BookingState, HoldInfo, HoldPhase};
 use crate::id::{BookingId, HoldId, SeatIndex, ShowId};
 use crate::position::Position;
+use crate::seat::SeatStatus;
+use crate::viewer::SeatMap;
 
 /// Ends that are remembered; more than a customer can have in flight, small enough to search.
 const ENDS_MAX: usize = 64;
@@ -42,7 +44,7 @@ impl OwnThings {
             return self.on_ended(hold.hold, hold.position);
         }
         let ended = self.ends.iter().any(|(id, end)| *id == hold.hold && *end >= hold.position);
-        // The same look at a hold that became a booking meanwhile.
+        // An older look at a hold that has become a booking.
         let booked = hold.booking.is_some_and(|booking| self.bookings.contains_key(&booking));
         let newer = self.holds.get(&hold.hold).is_none_or(|known| known.position <= hold.position);
         if !ended && !booked && newer {
@@ -85,8 +87,18 @@ impl OwnThings {
         self.asked.insert(id, self.holds.keys().copied().collect());
     }
 
-    pub(super) fn on_failed(&mut self, id: u64) {
-        self.asked.remove(&id);
+    /// Whether it was an own-holds command that failed.
+    pub(super) fn on_failed(&mut self, id: u64) -> bool {
+        self.asked.remove(&id).is_some()
+    }
+
+    /// Whether the map shows that a live hold must be over, and nobody was asked yet.
+    pub(super) fn contradicts(&self, map: &SeatMap) -> bool {
+        let over = |hold: &HoldInfo| {
+            map.position() >= Some(hold.position)
+                && hold.seats.iter().any(|seat| map.status(*seat) == Some(SeatStatus::Available))
+        };
+        self.asked.is_empty() && self.holds.values().any(over)
     }
 
     pub(super) fn on_disconnected(&mut self) {

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::command::{BookingInfo, BookingState, HoldInfo, HoldPhase, Released};
+use crate::error::{ErrorBody, ErrorCode};
 use crate::id::{HoldId, IdempotencyKey};
 use crate::seat::{PackedStatuses, SaleState};
 use crate::seat_frame::{Beat, Delta, Snapshot};
@@ -202,4 +203,26 @@ fn a_booking_replaces_its_hold_and_the_highest_version_wins() {
     let paying = HoldInfo { phase: HoldPhase::Paying, booking: Some(BookingId([9; 16])), ..hold(1, &[1, 2], 11) };
     viewer.on_message(&ServerMessage::Push { push: Push::Hold { hold: paying } });
     assert_eq!(viewer.own().holds().count(), 0, "an older look at the hold does not bring it back");
+}
+
+#[test]
+fn a_lost_push_is_made_up_for_by_the_map() {
+    let mut viewer = live();
+    viewer.on_message(&reply(1, ReplyBody::Hold(hold(1, &[1], 12))));
+    viewer.on_frame(&delta(1, 10, 11, &[(1, SeatStatus::Available)]));
+    assert_eq!(viewer.take_asks(), [], "the map is older than the hold");
+    viewer.on_frame(&delta(1, 11, 12, &[(1, SeatStatus::Held)]));
+    assert_eq!(viewer.take_asks(), []);
+    viewer.on_frame(&delta(1, 12, 13, &[(1, SeatStatus::Available)]));
+    assert_eq!(viewer.take_asks(), [Ask::OwnHolds]);
+    viewer.on_sent(&ClientMessage::OwnHolds { id: 2, show: show() });
+    viewer.on_frame(&delta(1, 13, 14, &[(2, SeatStatus::Held)]));
+    assert_eq!(viewer.take_asks(), [], "already asked");
+    let error = ErrorBody::new(ErrorCode::Unavailable, "later");
+    viewer.on_message(&ServerMessage::Error { id: Some(2), error });
+    assert_eq!(viewer.take_asks(), [], "not without a pause");
+    viewer.retry();
+    assert_eq!(viewer.take_asks(), [Ask::OwnHolds]);
+    viewer.retry();
+    assert_eq!(viewer.take_asks(), []);
 }
