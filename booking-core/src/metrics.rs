@@ -1,7 +1,7 @@
 //! Every metric of the core: its name, kind and help in one table. Values are recorded with the macros of the `metrics`
 //! crate where things happen.
 
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 
@@ -41,16 +41,18 @@ metrics_table! {
 const SECONDS: &[f64] = &[0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0];
 
 static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
+/// Held while starting: the process has one recorder, however many cores a test starts in it at once.
+static STARTING: Mutex<()> = Mutex::new(());
 
 /// Starts recording for the process; later calls change nothing.
 pub fn start() -> Result<(), BuildError> {
+    let _guard = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
     if HANDLE.get().is_some() {
         return Ok(());
     }
     let suffix = Matcher::Suffix("_seconds".to_owned());
     let handle = PrometheusBuilder::new().set_buckets_for_metric(suffix, SECONDS)?.install_recorder()?;
-    // Lost only by a start in another thread at the same time, whose handle is as good.
-    let _ = HANDLE.set(handle);
+    HANDLE.get_or_init(|| handle);
     for (kind, name, help) in TABLE {
         match kind {
             Counter => metrics::describe_counter!(*name, *help),
