@@ -8,11 +8,16 @@ use crate::db::{Db, DbError};
 use crate::holds::{HoldConfig, HoldError, HoldStore};
 use crate::layouts::Layouts;
 use crate::metrics as names;
+use crate::payments::ProviderError;
+use crate::payments::razorpay::Razorpay;
+use crate::saga::{Saga, SagaConfig};
 use crate::shutdown::Shutdown;
 
 /// How often readiness is looked at, and how long a server may take to answer.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 const LOOK_DEADLINE: Duration = Duration::from_secs(1);
+/// How often the rows that wait are counted for the metrics.
+const COUNT_EVERY: Duration = Duration::from_secs(5);
 
 /// The shared handles; in an `Arc` wherever it goes.
 pub struct App {
@@ -20,6 +25,7 @@ pub struct App {
     pub db: Db,
     pub holds: HoldStore,
     pub layouts: Layouts,
+    pub saga: Saga,
 }
 
 /// A handle could not be made. Servers that are out of reach are no reason: the core starts without them.
@@ -29,6 +35,8 @@ pub enum StartError {
     Database(#[from] DbError),
     #[error("SEATWIRE_REDIS_URL: {0}")]
     Holds(#[from] HoldError),
+    #[error("SEATWIRE_PROVIDER_URL: {0}")]
+    Provider(#[from] ProviderError),
 }
 
 /// Whether the servers behind the core answer; `Err` says what is wrong.
@@ -49,14 +57,19 @@ impl App {
         let db = Db::new(config.database_url.expose(), config.database_pool)?;
         let ledger = Arc::new(db.clone());
         let holds = HoldStore::new(hold_config(&config), config.redis_url.expose(), ledger)?;
+        let provider =
+            Razorpay::new(&config.provider_url, &config.provider_key_id, config.provider_key_secret.expose())?;
+        let saga = Saga::new(saga_config(&config), db.clone(), holds.clone(), Arc::new(provider));
         let layouts = Layouts::new(db.clone());
-        Ok(Arc::new(Self { config, db, holds, layouts }))
+        Ok(Arc::new(Self { config, db, holds, layouts, saga }))
     }
 
     /// Starts the workers: they run until the drain starts, and are waited for by it.
     pub fn spawn_workers(self: &Arc<Self>, shutdown: &Shutdown) {
         self.holds.spawn(shutdown.tracker(), shutdown.token());
+        self.saga.spawn(shutdown.tracker(), shutdown.token());
         shutdown.spawn(watch_health(Arc::clone(self), shutdown.clone()));
+        shutdown.spawn(count_backlog(self.saga.clone(), shutdown.clone()));
     }
 
     /// Asks both servers, side by side.
@@ -99,8 +112,45 @@ async fn watch_health(app: Arc<App>, shutdown: Shutdown) {
     metrics::gauge!(names::READY).set(0.0);
 }
 
+async fn count_backlog(saga: Saga, shutdown: Shutdown) {
+    while !shutdown.has_started() {
+        // While PostgreSQL is out of reach the last count stands; readiness tells of it.
+        if let Ok(backlog) = saga.backlog().await {
+            let queues = [
+                ("inbox", backlog.inbox),
+                ("inbox_parked", backlog.inbox_parked),
+                ("outbox", backlog.outbox),
+                ("outbox_parked", backlog.outbox_parked),
+                ("refunds", backlog.refunds),
+                ("refunds_parked", backlog.refunds_parked),
+            ];
+            for (queue, rows) in queues {
+                metrics::gauge!(names::BACKLOG, "queue" => queue).set(u32::try_from(rows).unwrap_or(u32::MAX));
+            }
+        }
+        tokio::select! {
+            () = tokio::time::sleep(COUNT_EVERY) => {}
+            () = shutdown.started() => {}
+        }
+    }
+}
+
+fn ms(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn saga_config(config: &Config) -> SagaConfig {
+    SagaConfig {
+        claim_ms: ms(config.claim),
+        seats_max: u64::from(config.hold_seats_max),
+        checkout_url: config.checkout_url.clone(),
+        public_url: config.public_url.clone(),
+        webhook_secrets: config.webhook_secrets.iter().map(|s| s.expose().as_bytes().to_vec()).collect(),
+        ..SagaConfig::default()
+    }
+}
+
 fn hold_config(config: &Config) -> HoldConfig {
-    let ms = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     HoldConfig {
         hold_secret: config.hold_secret.expose().as_bytes().to_vec(),
         hold_ms: ms(config.hold),

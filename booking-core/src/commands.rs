@@ -18,6 +18,7 @@ use seatwire_protocol::{ErrorBody, ErrorCode, ShowId};
 use crate::app::App;
 use crate::db::DbError;
 use crate::holds::{HoldError, LimitKind, Outcome, Refusal};
+use crate::saga::SagaError;
 
 /// What a client is told to wait when a server behind is out of reach.
 const RETRY_AFTER_MS: u64 = 500;
@@ -112,6 +113,29 @@ pub(crate) fn db_error(error: DbError) -> ErrorBody {
             unavailable("the ledger is out of reach")
         }
         DbError::Constraint(_) | DbError::Fault(_) => internal(&error),
+    }
+}
+
+/// The same for what the saga answers.
+pub(crate) async fn saga_outcome<T>(
+    app: &App,
+    show: ShowId,
+    outcome: Result<Result<T, Refusal>, SagaError>,
+) -> Result<T, ErrorBody> {
+    match outcome {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(refusal)) => Err(refused(app, show, refusal).await),
+        Err(error) => Err(saga_error(&error)),
+    }
+}
+
+pub(crate) fn saga_error(error: &SagaError) -> ErrorBody {
+    match error {
+        SagaError::Unavailable(text) => {
+            tracing::warn!("saga: {text}");
+            unavailable("a server behind is out of reach; the same key tells whether it took effect")
+        }
+        SagaError::Internal(_) => internal(error),
     }
 }
 

@@ -33,6 +33,7 @@ use crate::app::App;
 use crate::metrics as names;
 use crate::server::accept;
 use crate::shutdown::Shutdown;
+use crate::webhook;
 
 /// Connections at a time; more wait in the listen queue.
 const CONNECTIONS_MAX: usize = 1_024;
@@ -99,6 +100,7 @@ async fn serve_connection(stream: TcpStream, router: Router, shutdown: Shutdown)
 fn router(app: &Arc<App>, shutdown: &Shutdown) -> Router {
     Router::new()
         .merge(health::router(Arc::clone(app), shutdown.clone()))
+        .merge(webhook::routes(app.saga.clone()))
         .nest("/admin", admin::router(Arc::clone(app)))
         .fallback(|request: Request| async move {
             let text = format!("there is no {} here", request.uri().path());

@@ -28,6 +28,7 @@ metrics_table! {
     COMMANDS_IN_FLIGHT: Gauge = "seatwire_core_commands_in_flight", "Commands being worked on.";
     HTTP_REQUESTS: Counter = "seatwire_core_http_requests_total", "Requests on the HTTP listener, by route and status.";
     READY: Gauge = "seatwire_core_ready", "1 while Redis and PostgreSQL answer and the core is not draining.";
+    BACKLOG: Gauge = "seatwire_core_backlog", "Rows that wait in PostgreSQL, by queue; parked ones wait for an operator (target 0).";
     HOLDS_GRANTED: Counter = "seatwire_core_holds_granted_total", "Holds granted; a repeated request counts again.";
     HOLDS_REFUSED: Counter = "seatwire_core_holds_refused_total", "Holds refused.";
     HOLDS_EXPIRED: Counter = "seatwire_core_holds_expired_total", "Holds whose time was over.";

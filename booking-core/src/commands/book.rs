@@ -6,9 +6,9 @@ use seatwire_protocol::limits::EMAIL_BYTES_MAX;
 
 use crate::app::App;
 
-pub(crate) async fn run(_app: &App, command: Book) -> Result<BookingInfo, ErrorBody> {
+pub(crate) async fn run(app: &App, command: Book) -> Result<BookingInfo, ErrorBody> {
     check_email(&command.email)?;
-    Err(super::unavailable("bookings are not served yet"))
+    super::saga_outcome(app, command.show, app.saga.book(&command).await).await
 }
 
 /// Plainly: one @ with something on both sides, no spaces or control characters, no longer than the standard allows.

@@ -31,7 +31,7 @@ pub(crate) async fn run(app: &App, command: OwnHolds) -> Result<OwnHoldsReply, E
         .zip(found)
         .map(|(customer, (holds, _))| {
             let own = bookings.iter().filter(|(owner, _)| *owner == customer);
-            let pending = own.map(|(_, booking)| booking.clone()).collect();
+            let pending = own.map(|(_, booking)| app.saga.with_checkout(booking.clone())).collect();
             CustomerHolds { customer, holds, pending }
         })
         .collect();

@@ -4,24 +4,29 @@
 //! |---|---|
 //! | `GET /admin/shows/{show}` | ledger and live state side by side |
 //! | `GET /admin/shows/{show}/seats/{seat}/history` | who, when, from → to, why |
+//! | `POST /admin/shows/{show}/sale` `{state, opens_at_ms?}` | opens, closes or schedules the sale |
+//! | `POST /admin/shows/{show}/block`, `/unblock` `{seats}` | takes seats off sale, and back |
 //! | `POST /admin/shows/{show}/reload` | starts a new generation and loads the map again |
+//! | `GET /admin/backlog` | rows that wait, and rows that wait for an operator |
+//! | `POST /admin/requeue/{id}` | tries a parked row again |
 
 use std::sync::Arc;
 
 use axum::extract::{Path, Request, State};
-use axum::http::header;
+use axum::http::{StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use seatwire_protocol::command::SnapshotReply;
 use seatwire_protocol::seat::PackedStatuses;
-use seatwire_protocol::{ErrorBody, ErrorCode, SeatIndex, SeatStatus, ShowId};
+use seatwire_protocol::{ErrorBody, ErrorCode, SaleState, SeatIndex, SeatStatus, ShowId};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::respond::Failure;
+use super::respond::{Body, Failure};
 use crate::app::App;
-use crate::commands::{db_error, no_such_show, settled};
+use crate::commands::{db_error, no_such_show, saga_outcome, settled};
 use crate::db;
 
 type Shared = State<Arc<App>>;
@@ -31,7 +36,12 @@ pub(super) fn router(app: Arc<App>) -> Router {
     Router::new()
         .route("/shows/{show}", get(show_state))
         .route("/shows/{show}/seats/{seat}/history", get(seat_history))
+        .route("/shows/{show}/sale", post(set_sale))
+        .route("/shows/{show}/block", post(block))
+        .route("/shows/{show}/unblock", post(unblock))
         .route("/shows/{show}/reload", post(reload))
+        .route("/backlog", get(backlog))
+        .route("/requeue/{id}", post(requeue))
         .layer(middleware::from_fn_with_state(Arc::clone(&app), check_token))
         .with_state(app)
 }
@@ -106,9 +116,80 @@ async fn seat_of(app: &App, show: ShowId, text: &str) -> Result<SeatIndex, Failu
     })
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SaleBody {
+    state: SaleState,
+    opens_at_ms: Option<i64>,
+}
+
+async fn set_sale(State(app): Shared, Path(show): Path<String>, Body(body): Body<SaleBody>) -> Answer {
+    let show = show_of(&show)?;
+    if (body.state == SaleState::Before) != body.opens_at_ms.is_some() {
+        let text = "opens_at_ms (milliseconds since 1970) belongs to the state before, and only to it";
+        return Err(ErrorBody::bad_request("opens_at_ms", text).into());
+    }
+    let outcome = app.saga.set_sale(show, body.state, body.opens_at_ms).await;
+    let sale = saga_outcome(&app, show, outcome).await?;
+    tracing::info!(%show, state = ?body.state, "operator changed the sale");
+    Ok(Json(json!({
+        "show": show, "state": sale.state, "opens_at_ms": sale.opens_at_ms, "version": sale.version,
+    })))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SeatsBody {
+    seats: Vec<SeatIndex>,
+}
+
+async fn block(State(app): Shared, Path(show): Path<String>, Body(body): Body<SeatsBody>) -> Answer {
+    change_seats(&app, &show, body.seats, Blocking::Block).await
+}
+
+async fn unblock(State(app): Shared, Path(show): Path<String>, Body(body): Body<SeatsBody>) -> Answer {
+    change_seats(&app, &show, body.seats, Blocking::Unblock).await
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Blocking {
+    Block,
+    Unblock,
+}
+
+async fn change_seats(app: &App, show: &str, mut seats: Vec<SeatIndex>, what: Blocking) -> Answer {
+    let show = show_of(show)?;
+    seats.sort_unstable();
+    seats.dedup();
+    if seats.is_empty() {
+        return Err(ErrorBody::bad_request("seats", "name at least one seat").into());
+    }
+    let outcome = match what {
+        Blocking::Block => app.saga.block_seats(show, seats.clone()).await,
+        Blocking::Unblock => app.saga.unblock_seats(show, seats.clone()).await,
+    };
+    saga_outcome(app, show, outcome).await?;
+    tracing::info!(%show, seats = seats.len(), ?what, "operator changed seats");
+    Ok(Json(json!({ "show": show, "seats": seats })))
+}
+
 async fn reload(State(app): Shared, Path(show): Path<String>) -> Answer {
     let show = show_of(&show)?;
     let position = settled(&app, show, app.holds.reload(show).await).await?;
     tracing::info!(%show, %position, "operator reloaded the show");
     Ok(Json(json!({ "show": show, "generation": position.generation, "sequence": position.sequence })))
+}
+
+async fn backlog(State(app): Shared) -> Answer {
+    let backlog = app.saga.backlog().await.map_err(db_error)?;
+    Ok(Json(json!(backlog)))
+}
+
+async fn requeue(State(app): Shared, Path(id): Path<String>) -> Answer {
+    if app.saga.requeue(&id).await.map_err(db_error)? {
+        tracing::info!(id, "operator requeued a parked row");
+        return Ok(Json(json!({ "requeued": id })));
+    }
+    let error = ErrorBody::bad_request("id", format!("no parked row {id}"));
+    Err(Failure::new(StatusCode::NOT_FOUND, error))
 }

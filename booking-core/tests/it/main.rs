@@ -1,4 +1,11 @@
 //! Integration tests of the core, on a real Redis and a real PostgreSQL that the launcher starts.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
 
 mod handshake;
 mod holds;

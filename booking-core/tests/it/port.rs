@@ -3,8 +3,8 @@
 
 use seatwire_protocol::codec::{self, Frame};
 use seatwire_protocol::command::{
-    Book, CancelBooking, Command, GetLayout, GetPositions, GetSnapshot, HoldSeats, ListShows, OwnHolds,
-    PositionsReply, ReleaseHold,
+    Book, CancelBooking, Command, GetLayout, GetPositions, GetSnapshot, HoldSeats, ListShows, OwnHolds, PositionsReply,
+    ReleaseHold,
 };
 use seatwire_protocol::{BookingId, CustomerId, ErrorCode, HoldId, IdempotencyKey, ShowId};
 use serde_json::{Value, json};
