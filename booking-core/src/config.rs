@@ -14,6 +14,7 @@ pub use self::secret::Secret;
 
 /// Shortest secret that is accepted, bytes.
 const SECRET_BYTES_MIN: usize = 16;
+const POSTGRES_SCHEMES: &[&str] = &["postgres://", "postgresql://"];
 /// Longest duration that is accepted, milliseconds: a day.
 const DURATION_MS_MAX: u64 = 86_400_000;
 
@@ -154,6 +155,13 @@ impl fmt::Display for ConfigErrors {
     }
 }
 
+/// The only setting of `migrate` and `seed` that can be missing.
+pub fn database_url(variable: &str, value: Option<String>) -> Result<Secret, ConfigErrors> {
+    let mut problems = Problems::default();
+    let url = problems.scheme(variable, value, POSTGRES_SCHEMES);
+    if problems.0.is_empty() { Ok(url) } else { Err(ConfigErrors(problems.0)) }
+}
+
 impl ServeArgs {
     /// Reads all values.
     pub fn check(self) -> Result<Config, ConfigErrors> {
@@ -164,11 +172,7 @@ impl ServeArgs {
             core_http_listen: problems.address("SEATWIRE_CORE_HTTP_LISTEN", &self.core_http_listen),
             core_name: self.core_name.unwrap_or_else(|| format!("core-{}", std::process::id())),
             redis_url: problems.scheme("SEATWIRE_REDIS_URL", Some(self.redis_url), &["redis://", "unix://"]),
-            database_url: problems.scheme(
-                "SEATWIRE_DATABASE_URL",
-                self.database_url,
-                &["postgres://", "postgresql://"],
-            ),
+            database_url: problems.scheme("SEATWIRE_DATABASE_URL", self.database_url, POSTGRES_SCHEMES),
             database_pool: problems.number("SEATWIRE_DATABASE_POOL", &self.database_pool, 1, 1_000),
             core_secret: problems.secret("SEATWIRE_CORE_SECRET", self.core_secret),
             hold_secret: problems.secret("SEATWIRE_HOLD_SECRET", self.hold_secret),

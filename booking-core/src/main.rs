@@ -4,7 +4,8 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
-use seatwire_core::config::{Config, ServeArgs};
+use seatwire_core::config::{Config, ConfigErrors, Secret, ServeArgs, database_url};
+use seatwire_core::db::Db;
 use seatwire_core::migrate::Direction;
 use seatwire_core::shutdown::Shutdown;
 use seatwire_core::telemetry;
@@ -27,14 +28,20 @@ enum Command {
     /// Exit codes: 0 after a drain, 1 when it could not start, 2 when the configuration is wrong.
     Serve(Box<ServeArgs>),
     /// Brings the schema of PostgreSQL up to date, and ends
+    ///
+    /// Exit codes: 0 when it is, 1 when a step failed, 2 when the configuration is wrong.
     Migrate(MigrateArgs),
+    /// Adds demo data where they are missing, and ends
+    ///
+    /// Exit codes: 0 when they are there, 1 when it failed, 2 when the configuration is wrong.
+    Seed(SeedArgs),
 }
 
 #[derive(Debug, clap::Args)]
 struct MigrateArgs {
-    /// PostgreSQL with the role seatwire_migrator, which owns the tables
+    /// PostgreSQL with the role seatwire_migrator, which owns the tables [required]
     #[arg(long, env = "SEATWIRE_MIGRATE_DATABASE_URL", value_name = "URL", hide_env_values = true)]
-    migrate_database_url: String,
+    migrate_database_url: Option<String>,
     /// Takes the last COUNT steps down instead; their data are lost
     #[arg(long, value_name = "COUNT", conflicts_with = "redo")]
     down: Option<u32>,
@@ -43,31 +50,52 @@ struct MigrateArgs {
     redo: bool,
 }
 
+#[derive(Debug, clap::Args)]
+struct SeedArgs {
+    /// PostgreSQL with the role seatwire_core [required]
+    #[arg(long, env = "SEATWIRE_DATABASE_URL", value_name = "URL", hide_env_values = true)]
+    database_url: Option<String>,
+    /// When the show that opens soon opens, milliseconds from now
+    #[arg(long, env = "SEATWIRE_OPENING_IN_MS", value_name = "MS", default_value_t = 120_000)]
+    opening_in_ms: u64,
+}
+
 fn main() -> ExitCode {
-    let result = match Cli::parse().command {
+    match Cli::parse().command {
         Command::Serve(args) => match args.check() {
             Ok(config) => {
                 telemetry::start(&config.log, config.log_format);
                 run(serve(config))
             }
-            Err(errors) => {
-                eprintln!("seatwire-core: {errors}");
-                return ExitCode::from(2);
-            }
+            Err(errors) => wrong(&errors),
         },
-        Command::Migrate(args) => run(migrate(args)),
-    };
-    match result {
+        Command::Migrate(args) => {
+            match database_url("SEATWIRE_MIGRATE_DATABASE_URL", args.migrate_database_url.clone()) {
+                Ok(url) => run(migrate(url, args)),
+                Err(errors) => wrong(&errors),
+            }
+        }
+        Command::Seed(args) => match database_url("SEATWIRE_DATABASE_URL", args.database_url) {
+            Ok(url) => run(seed(url, args.opening_in_ms)),
+            Err(errors) => wrong(&errors),
+        },
+    }
+}
+
+fn wrong(errors: &ConfigErrors) -> ExitCode {
+    eprintln!("seatwire-core: {errors}");
+    ExitCode::from(2)
+}
+
+fn run(work: impl Future<Output = anyhow::Result<()>>) -> ExitCode {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    match runtime.context("can't start the runtime").and_then(|runtime| runtime.block_on(work)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("seatwire-core: {error:#}");
             ExitCode::FAILURE
         }
     }
-}
-
-fn run(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build().context("can't start the runtime")?.block_on(work)
 }
 
 async fn serve(config: Config) -> anyhow::Result<()> {
@@ -91,14 +119,21 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn migrate(args: MigrateArgs) -> anyhow::Result<()> {
+async fn migrate(url: Secret, args: MigrateArgs) -> anyhow::Result<()> {
     let direction = match args {
         MigrateArgs { redo: true, .. } => Direction::Redo,
         MigrateArgs { down: Some(steps), .. } => Direction::Down(steps),
         _ => Direction::Up,
     };
-    for step in seatwire_core::migrate::run(&args.migrate_database_url, direction).await? {
+    for step in seatwire_core::migrate::run(url.expose(), direction).await? {
         println!("{step}");
     }
+    Ok(())
+}
+
+async fn seed(url: Secret, opening_in_ms: u64) -> anyhow::Result<()> {
+    let db = Db::new(url.expose(), 1)?;
+    let shows = seatwire_core::seed::run(&db, opening_in_ms).await?;
+    println!("{shows} shows added");
     Ok(())
 }
