@@ -21,6 +21,7 @@ pub mod shows;
 pub mod socket;
 
 use std::net::IpAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,6 +36,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use seatwire_protocol::{ErrorBody, ErrorCode};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 use tracing::{debug, warn};
@@ -65,6 +67,9 @@ const HEADERS_MAX: Duration = Duration::from_secs(5);
 const HEADER_COUNT_MAX: usize = 64;
 /// Request line and headers together.
 const HEADER_BYTES_MAX: usize = 16 << 10;
+/// A connection that is no WebSocket is asked to end after this long, and cut off a little later.
+const CONNECTION_MAX: Duration = Duration::from_secs(60);
+const CONNECTION_END_MAX: Duration = Duration::from_secs(20);
 /// After accepting failed, as it does without free file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -139,7 +144,14 @@ async fn serve_connection(app: Arc<App>, router: Router, stream: TcpStream, peer
         .max_buf_size(HEADER_BYTES_MAX)
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
-    if let Err(error) = served.await {
+    let mut served = pin!(served);
+    // Whoever reads its answers too slowly must not keep its place for ever.
+    let mut ended = timeout(CONNECTION_MAX, served.as_mut()).await;
+    if ended.is_err() {
+        served.as_mut().graceful_shutdown();
+        ended = timeout(CONNECTION_END_MAX, served).await;
+    }
+    if let Ok(Err(error)) = ended {
         debug!(%peer, %error, "http connection ended");
     }
 }

@@ -2,14 +2,17 @@
 
 use std::fmt::Display;
 use std::str::FromStr;
+use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderMap, HeaderValue, Response, StatusCode};
+use http_body_util::LengthLimitError;
 use seatwire_protocol::{ErrorBody, ErrorCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use tokio::time::timeout;
 
 use super::Reply;
 use crate::app::App;
@@ -19,6 +22,8 @@ use crate::ws::diagnose;
 
 /// A request's body.
 const BODY_BYTES_MAX: usize = 16 << 10;
+/// Time for it.
+const BODY_MAX: Duration = Duration::from_secs(5);
 
 /// A success that nobody may keep.
 pub fn json(value: &impl Serialize) -> Reply {
@@ -87,10 +92,12 @@ pub fn part<T: FromStr<Err: Display>>(name: &str, text: &str) -> Result<T, Error
 /// # Errors
 /// TOO_LARGE, or BAD_REQUEST that names the field.
 pub async fn body<T: DeserializeOwned>(body: Body) -> Result<T, ErrorBody> {
-    let Ok(bytes) = axum::body::to_bytes(body, BODY_BYTES_MAX).await else {
-        let text = format!("the body is above {BODY_BYTES_MAX} bytes, or broke off");
-        return Err(ErrorBody::new(ErrorCode::TooLarge, text));
-    };
+    let read = timeout(BODY_MAX, axum::body::to_bytes(body, BODY_BYTES_MAX)).await;
+    let read = read.map_err(|_| ErrorBody::bad_request("body", "came too slowly"))?;
+    let bytes = read.map_err(|error| match error.into_inner().downcast_ref::<LengthLimitError>() {
+        Some(_) => ErrorBody::new(ErrorCode::TooLarge, format!("the body is above {BODY_BYTES_MAX} bytes")),
+        None => ErrorBody::bad_request("body", "broke off"),
+    })?;
     serde_json::from_slice(&bytes).map_err(|error| {
         let Ok(Value::Object(fields)) = serde_json::from_slice(&bytes) else {
             return ErrorBody::bad_request("body", error.to_string());

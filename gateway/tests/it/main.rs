@@ -1,3 +1,14 @@
-//! Integration tests of the gateway.
+//! Integration tests of the gateway: `stream` drives its pure parts with random histories, `door` a process of its own
+//! with every kind of bad input, `stack` a whole private Seatwire.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test stops at the first surprise"
+)]
 
+mod door;
+mod process;
+mod raw;
 mod stream;

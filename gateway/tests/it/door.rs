@@ -1,0 +1,263 @@
+//! Bad input at the gateway's doors gets a clear answer that names the fault, and hurts nobody else.
+
+use seatwire_loadtest::client::Http;
+use serde_json::{Value, json};
+
+use crate::process::{Gateway, run, sign, token};
+use crate::raw::{Frame, Raw, handshake, masked};
+
+#[tokio::test]
+async fn every_bad_request_is_answered_with_its_status() {
+    let gateway = Gateway::start(&[]);
+    let long = format!("GET / HTTP/1.1\r\nHost: x\r\nX-Long: {}\r\n\r\n", "x".repeat(64 << 10));
+    let many = format!("GET / HTTP/1.1\r\nHost: x\r\n{}\r\n", "X-Many: x\r\n".repeat(1_000));
+    let bearer = format!("Authorization: Bearer {}", token(60));
+    let post = |headers: &str, body: &str| format!("POST /api/bookings HTTP/1.1\r\nHost: x\r\n{headers}\r\n\r\n{body}");
+    let big = post(&format!("{bearer}\r\nContent-Length: 20000"), &"x".repeat(20_000));
+    let table = [
+        ("a header line of 64 KiB", 431, long),
+        ("a thousand headers", 431, many),
+        ("two lengths", 400, post("Content-Length: 3\r\nContent-Length: 4", "abcd")),
+        ("no length that is a number", 400, post("Content-Length: abc", "")),
+        (
+            "a chunk of bad size",
+            400,
+            post(&format!("{bearer}\r\nTransfer-Encoding: chunked"), "zz\r\nabc\r\n0\r\n\r\n"),
+        ),
+        ("a body above the limit", 413, big),
+        ("a body that does not come", 400, post(&format!("{bearer}\r\nContent-Length: 10"), "abc")),
+        ("no request", 400, "\u{1}\u{2}\u{3}\r\n\r\n".to_owned()),
+        ("an unknown path", 404, "GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n".to_owned()),
+        ("a path that climbs", 404, "GET /assets/..%2f..%2fCargo.toml HTTP/1.1\r\nHost: x\r\n\r\n".to_owned()),
+        ("a wrong method", 405, "DELETE /api/shows HTTP/1.1\r\nHost: x\r\n\r\n".to_owned()),
+        ("no token", 401, post("Content-Length: 2", "{}")),
+    ];
+    for (what, status, request) in table {
+        let mut raw = Raw::connect(&gateway.address).await;
+        let (answered, _) = raw.request(&request).await;
+        assert_eq!(answered, status, "{what}");
+    }
+    let reply = Http::default().get(&gateway.url("/live"), &[]).await.unwrap();
+    assert_eq!(reply.status, 200, "still alive");
+    let reply = Http::default().get(&gateway.url("/ready"), &[]).await.unwrap();
+    assert_eq!((reply.status, reply.json::<Value>().is_err()), (503, true), "nothing is behind it");
+}
+
+#[tokio::test]
+async fn bad_parts_of_a_request_are_named() {
+    let gateway = Gateway::start(&[]);
+    let bearer = format!("Bearer {}", token(60));
+    let http = Http::default();
+    let hold = "0".repeat(32);
+    let gets = [
+        ("/api/shows/x/layout", "show"),
+        ("/api/shows/0/seats", "show"),
+        ("/api/shows/7/layout?v=x", "v"),
+        ("/api/shows?date=2026-1-1", "date"),
+        ("/api/shows?city=%00", "city"),
+        ("/api/shows?show=-4", "show"),
+        ("/api/bookings/xyz", "booking"),
+        ("/api/bookings?before_ms=soon", "before_ms"),
+    ];
+    for (path, field) in gets {
+        let reply = http.get(&gateway.url(path), &[("authorization", &bearer)]).await.unwrap();
+        let error = reply.error().unwrap_or_else(|| panic!("{path}: {}", reply.text()));
+        assert_eq!((reply.status, error.field.as_deref()), (400, Some(field)), "{path}: {error:?}");
+    }
+    let key = "k";
+    let posts = [
+        ("/api/shows/7/holds", json!({"key": key}), "seats"),
+        ("/api/shows/7/holds", json!({"key": key, "seats": [1, 1]}), "seats"),
+        ("/api/shows/7/holds", json!({"key": key, "seats": ["A1"]}), "seats"),
+        ("/api/shows/7/holds", json!({"key": key, "best": {"count": 11}}), "best"),
+        ("/api/shows/7/holds", json!({"key": "", "seats": [1]}), "key"),
+        ("/api/shows/7/holds", json!({"seats": [1]}), "key"),
+        ("/api/shows/7/holds", json!([1]), "body"),
+        ("/api/bookings", json!({"show": 7, "hold": hold, "key": key, "email": "nobody"}), "email"),
+        ("/api/bookings", json!({"show": 7, "hold": "xyz", "key": key, "email": "a@b.c"}), "hold"),
+    ];
+    for (path, body, field) in posts {
+        let reply = http.post(&gateway.url(path), &[("authorization", &bearer)], &body).await.unwrap();
+        let error = reply.error().unwrap_or_else(|| panic!("{path}: {}", reply.text()));
+        assert_eq!((reply.status, error.field.as_deref()), (400, Some(field)), "{path} {body}: {error:?}");
+    }
+    let foreign = [("authorization", bearer.as_str()), ("origin", "https://evil.example")];
+    let reply = http.post(&gateway.url("/api/guest"), &foreign, &json!({})).await.unwrap();
+    assert_eq!(reply.status, 403);
+}
+
+#[tokio::test]
+async fn every_bad_handshake_is_refused_before_the_upgrade() {
+    let gateway = Gateway::start(&[("SEATWIRE_ORIGINS", "https://good.example")]);
+    let good = format!("Bearer {}", token(60));
+    let now = jsonwebtoken::get_current_timestamp();
+    let claims = |iss: &str, aud: &str| sign(&json!({"iss": iss, "aud": aud, "sub": "anna", "exp": now + 60}));
+    let (expired, other_audience, other_issuer) =
+        (token(-60), claims("seatwire", "other"), claims("guest", "seatwire"));
+    let bearer = |token: &str| format!("Bearer {token}");
+    let (expired, other_audience, other_issuer) = (bearer(&expired), bearer(&other_audience), bearer(&other_issuer));
+    let table: &[(u16, &[(&str, &str)])] = &[
+        (101, &[("Authorization", &good)]),
+        (101, &[("Authorization", &good), ("Origin", "https://good.example")]),
+        (101, &[("Origin", "https://good.example")]),
+        (403, &[]),
+        (403, &[("Authorization", &good), ("Origin", "https://evil.example")]),
+        (403, &[("Authorization", &good), ("Origin", "null")]),
+        (403, &[("Authorization", &good), ("Origin", "https://good.example.evil.example")]),
+        (403, &[("Authorization", &good), ("Origin", "https://GOOD.example")]),
+        (401, &[("Authorization", &expired)]),
+        (401, &[("Authorization", &other_audience)]),
+        (401, &[("Authorization", &other_issuer)]),
+        (401, &[("Authorization", "Bearer nonsense")]),
+        (401, &[("Sec-WebSocket-Protocol", "seatwire.v1.json, seatwire.token.nonsense")]),
+        (400, &[("Authorization", &good), ("Sec-WebSocket-Protocol", "chat")]),
+        (400, &[("Authorization", &good), ("Sec-WebSocket-Key", "c2hvcnQ=")]),
+        (400, &[("Authorization", &good), ("Sec-WebSocket-Key", "")]),
+        (426, &[("Authorization", &good), ("Sec-WebSocket-Version", "8")]),
+        (426, &[("Authorization", &good), ("Sec-WebSocket-Version", "")]),
+        (426, &[("Authorization", &good), ("Upgrade", "")]),
+    ];
+    for (status, changes) in table {
+        let mut raw = Raw::connect(&gateway.address).await;
+        let (answered, head) = raw.request(&handshake(changes)).await;
+        assert_eq!(answered, *status, "{changes:?}: {head}");
+        assert_eq!(answered == 426, head.contains("sec-websocket-version: 13"), "{head}");
+    }
+    let mut old = Raw::connect(&gateway.address).await;
+    let request = handshake(&[("Authorization", &good)]).replace("HTTP/1.1", "HTTP/1.0");
+    assert_eq!(old.request(&request).await.0, 400);
+}
+
+#[tokio::test]
+async fn every_bad_frame_closes_with_its_code() {
+    let gateway = Gateway::start(&[]);
+    let frame = |first: u8, payload: &[u8]| masked(first, payload);
+    let unmasked = vec![0x81, 2, b'{', b'}'];
+    let huge = [&[0x82, 0x80 | 127][..], &(1_u64 << 62).to_be_bytes(), &[0; 4]].concat();
+    let fragments = [frame(0x01, b"{"), frame(0x00, b"").repeat(100_000)].concat();
+    let garbage = frame(0x81, b"no json").repeat(3);
+    let binary = frame(0x82, &[0x80]).repeat(3);
+    let table: [(&str, u16, Vec<u8>); 13] = [
+        ("an unmasked frame", 1002, unmasked),
+        ("a reserved bit", 1002, frame(0xC1, b"{}")),
+        ("a reserved opcode", 1002, frame(0x83, b"")),
+        ("a fragmented ping", 1002, frame(0x09, b"")),
+        ("a ping of 126 bytes", 1002, frame(0x89, &[0; 126])),
+        ("a continuation of nothing", 1002, frame(0x80, b"")),
+        ("text that is not UTF-8", 1007, frame(0x81, &[0xC3, 0x28])),
+        ("a frame that claims 2^62 bytes", 1009, huge),
+        ("a message above the limit", 1009, frame(0x81, &[b' '; 4_097])),
+        ("a hundred thousand empty fragments", 1008, fragments),
+        ("three times garbage", 1008, garbage),
+        ("three times binary in JSON", 1003, binary),
+        ("a flood of pings", 1008, frame(0x89, b"").repeat(300)),
+    ];
+    for (what, code, bytes) in table {
+        let mut raw = Raw::open(&gateway.address, &token(60)).await;
+        raw.send(&bytes).await;
+        let (errors, closed, reason) = raw.close().await;
+        assert_eq!(closed, code, "{what}: {reason} {errors:?}");
+        if what.starts_with("three") {
+            assert!(errors.len() == 3 && errors.iter().all(|e| e["error"]["code"] == "BAD_REQUEST"), "{errors:?}");
+        }
+        if what.contains("flood") {
+            assert!(errors.iter().any(|e| e["error"]["code"] == "RATE_LIMITED"), "{errors:?}");
+        }
+        raw.end().await;
+    }
+}
+
+#[tokio::test]
+async fn a_bad_message_gets_an_error_and_keeps_the_socket() {
+    let gateway = Gateway::start(&[]);
+    let mut raw = Raw::open(&gateway.address, &token(60)).await;
+    let table = [
+        (r#"{"t":"dance","id":5}"#, "t", 5),
+        (r#"{"t":"hold","id":6,"show":7,"key":"k","seats":[1,"x"]}"#, "seats", 6),
+        (r#"{"t":"hold","id":7,"show":7,"key":"k","seats":[3,3]}"#, "seats", 7),
+        (r#"{"t":"extend","id":8,"show":0,"hold":"00000000000000000000000000000000","key":"k"}"#, "show", 8),
+        (r#"{"t":"book","id":9,"show":7,"hold":"00000000000000000000000000000000","key":"k","email":"x"}"#, "email", 9),
+        (r#"{"t":"hold","id":10,"id":10,"show":7,"key":"k","seats":[1]}"#, "message", 10),
+    ];
+    for (text, field, id) in table {
+        raw.send_text(text).await;
+        let Frame::Text(answer) = raw.frame().await else { panic!("no answer to {text}") };
+        assert_eq!((&answer["t"], &answer["error"]["code"]), (&json!("error"), &json!("BAD_REQUEST")), "{answer}");
+        assert_eq!((&answer["error"]["field"], &answer["id"]), (&json!(field), &json!(id)), "{answer}");
+    }
+    raw.send(&masked(0x89, b"")).await;
+    assert_eq!(raw.frame().await, Frame::Pong);
+}
+
+#[tokio::test]
+async fn tokens_are_needed_in_time_and_end_in_time() {
+    let gateway = Gateway::start(&[("SEATWIRE_AUTH_MS", "300"), ("SEATWIRE_BEAT_MS", "400")]);
+    let origin = gateway.url("");
+    // Nobody says who they are.
+    let mut silent = Raw::connect(&gateway.address).await;
+    assert_eq!(silent.request(&handshake(&[("Origin", &origin)])).await.0, 101);
+    silent.send_text(r#"{"t":"watch","show":7}"#).await;
+    let (errors, code, _) = silent.close().await;
+    assert_eq!((code, &errors[0]["error"]["code"]), (4401, &json!("UNAUTHENTICATED")));
+    // A wrong first token.
+    let mut wrong = Raw::connect(&gateway.address).await;
+    assert_eq!(wrong.request(&handshake(&[("Origin", &origin)])).await.0, 101);
+    wrong.send_text(r#"{"t":"auth","token":"nonsense"}"#).await;
+    assert_eq!(wrong.close().await.1, 4401);
+    // A token that ends while the socket is open; a fresh one keeps another socket.
+    let mut ending = Raw::open(&gateway.address, &token(2)).await;
+    let mut renewed = Raw::open(&gateway.address, &token(2)).await;
+    renewed.send_text(&json!({"t": "auth", "token": token(60)}).to_string()).await;
+    let Frame::Text(welcome) = renewed.frame().await else { panic!("no second welcome") };
+    assert!(welcome["token_expires_in_ms"].as_u64().unwrap() > 50_000, "{welcome}");
+    assert_eq!(ending.close().await.1, 4401);
+    renewed.send(&masked(0x89, b"")).await;
+    while renewed.frame().await != Frame::Pong {}
+}
+
+#[tokio::test]
+async fn slow_and_silent_clients_do_not_keep_others_out() {
+    let gateway = Gateway::start(&[]);
+    let mut slow = Vec::new();
+    for _ in 0..200 {
+        let mut raw = Raw::connect(&gateway.address).await;
+        raw.send(b"GET / HT").await;
+        slow.push(raw);
+    }
+    let reply = Http::default().get(&gateway.url("/live"), &[]).await.unwrap();
+    assert_eq!(reply.status, 200);
+    for raw in &mut slow {
+        raw.end().await;
+    }
+}
+
+#[tokio::test]
+async fn a_drain_closes_every_socket_with_a_time_to_come_back() {
+    let gateway = Gateway::start(&[("SEATWIRE_DRAIN_MS", "5000")]);
+    let mut sockets = Vec::new();
+    for _ in 0..20 {
+        sockets.push(Raw::open(&gateway.address, &token(60)).await);
+    }
+    let exit = tokio::spawn(gateway.terminate());
+    for raw in &mut sockets {
+        let (_, code, reason) = raw.close().await;
+        assert_eq!(code, 1012);
+        assert!(reason.parse::<u64>().is_ok(), "{reason:?}");
+    }
+    assert_eq!(exit.await.unwrap(), Some(0));
+}
+
+#[test]
+fn all_problems_of_the_configuration_are_told_at_once() {
+    let wrong = [("SEATWIRE_JWT_SECRET", "short"), ("SEATWIRE_BEAT_MS", "soon"), ("SEATWIRE_CORES", "")];
+    let output = run(&wrong, &[]);
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{text}");
+    for (name, _) in wrong {
+        assert!(text.contains(name), "{name} is missing in {text}");
+    }
+    assert!(!text.contains("short"), "a secret is shown: {text}");
+    assert_eq!(run(&[], &["--no-such-flag"]).status.code(), Some(2));
+    let help = String::from_utf8(run(&[], &["--help"]).stdout).unwrap();
+    assert!(help.matches("SEATWIRE_").count() >= 20, "{help}");
+}
