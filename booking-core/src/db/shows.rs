@@ -84,6 +84,8 @@ pub async fn load_show(db: &Db, show: ShowId) -> Result<Option<ShowRow>, DbError
         layout_version: i64,
         #[diesel(sql_type = BigInt)]
         generation: i64,
+        #[diesel(sql_type = Text)]
+        run_id: String,
         #[diesel(sql_type = Jsonb)]
         layout: serde_json::Value,
     }
@@ -91,7 +93,7 @@ pub async fn load_show(db: &Db, show: ShowId) -> Result<Option<ShowRow>, DbError
         Box::pin(async move {
             let rows: Vec<Columns> = sql("SELECT w.seats, w.sale, w.sale_version, w.layout_version, c.layout,
                     (extract(epoch FROM w.opens_at) * 1000)::bigint AS opens_at_ms,
-                    coalesce(t.generation, 0) AS generation
+                    coalesce(t.generation, 0) AS generation, coalesce(t.run_id, '') AS run_id
                 FROM shows w JOIN screens c ON c.id = w.screen_id
                 LEFT JOIN show_streams t ON t.show_id = w.id WHERE w.id = $1")
             .bind::<BigInt, _>(show.as_i64())
@@ -104,6 +106,7 @@ pub async fn load_show(db: &Db, show: ShowId) -> Result<Option<ShowRow>, DbError
                 sale: row.sale.parse()?,
                 layout_version: unsigned(row.layout_version)?,
                 generation: unsigned(row.generation)?,
+                run_id: row.run_id,
                 rows: runs(&parse_plan(row.layout)?.sections),
             }))
         })

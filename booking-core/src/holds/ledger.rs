@@ -53,6 +53,8 @@ pub struct ShowRow {
     pub layout_version: u64,
     /// The last generation handed out; 0 when none was.
     pub generation: u64,
+    /// Run id of the Redis server that it was taken for.
+    pub run_id: String,
     /// Rows for "best available", best first; empty when the show does not offer it.
     pub rows: Vec<SeatRun>,
 }

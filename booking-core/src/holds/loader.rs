@@ -5,6 +5,8 @@
 //! compare-and-set decides: losers wait for the winner's map. A map that stays partial for a second without a sign of its
 //! loader is taken over under a new generation.
 
+mod fill;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -17,13 +19,13 @@ use seatwire_protocol::ShowId;
 
 use crate::metrics as names;
 
-use super::HoldError;
-use super::apply::{self, Entry};
 use super::keys::{Kept, ShowKeys};
 use super::ledger::{LedgerReader, ShowRow};
 use super::link::{Connected, Link};
+use super::push::Pusher;
 use super::reply::Reply;
 use super::scripts::Script;
+use super::{HoldConfig, HoldError};
 
 /// Without a sign of its loader for so long, a partial map is taken over.
 const ABANDONED_AFTER: Duration = Duration::from_millis(1_000);
@@ -32,8 +34,6 @@ const FLIGHT_MAX: Duration = Duration::from_secs(10);
 /// Flights at a time; each may hold a connection of the ledger's pool.
 const FLIGHTS_MAX: usize = 8;
 const POLL: Duration = Duration::from_millis(25);
-/// Seats in one apply.
-const CHUNK: usize = 1_000;
 
 /// What a flight came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,10 +53,11 @@ pub(super) struct Loader {
     /// loaded, dropped by unload.
     floors: DashMap<ShowId, u64>,
     kept: Kept,
+    pusher: Pusher,
 }
 
 impl Loader {
-    pub(super) fn new(link: Arc<Link>, ledger: Arc<dyn LedgerReader>, config: &super::HoldConfig) -> Self {
+    pub(super) fn new(link: Arc<Link>, ledger: Arc<dyn LedgerReader>, pusher: Pusher, config: &HoldConfig) -> Self {
         Self {
             link,
             ledger,
@@ -64,6 +65,7 @@ impl Loader {
             permits: Semaphore::new(FLIGHTS_MAX),
             floors: DashMap::new(),
             kept: config.kept(),
+            pusher,
         }
     }
 
@@ -128,26 +130,17 @@ impl Loader {
             return Err(HoldError::Internal("loader closed".to_owned()));
         };
         let keys = ShowKeys::new(show);
+        let mut rival = None;
         loop {
             let connected = self.link.get().await?;
-            let seen = match self.state(&connected, &keys, show).await? {
-                State::Ready(_) if !renew => return Ok(Landed::Ready),
-                State::Ready(seen) | State::Missing(seen) => seen,
-                State::Partial { age, .. } if age < ABANDONED_AFTER => {
-                    tokio::time::sleep(POLL).await;
+            let (row, generation) = match self.take_generation(&connected, &keys, show, renew, &mut rival).await? {
+                Take::Landed(landed) => return Ok(landed),
+                Take::Wait => {
+                    // Differs between the processes that wait.
+                    tokio::time::sleep(POLL.mul_f64(rand::random_range(0.5..1.5))).await;
                     continue;
                 }
-                State::Partial { generation, .. } => generation,
-            };
-            let Some(row) = self.ledger.load_show(show).await.map_err(ledger_failed)? else {
-                return Ok(Landed::NoSuchShow);
-            };
-            let seen = seen.max(self.floor(show));
-            let taken = self.ledger.bump_generation(show, row.generation, seen, &connected.run_id).await;
-            let Some(generation) = taken.map_err(ledger_failed)? else {
-                // Somebody else has it: wait for that map, after a time that differs between the losers.
-                tokio::time::sleep(POLL.mul_f64(rand::random_range(0.5..2.0))).await;
-                continue;
+                Take::Taken(row, generation) => (row, generation),
             };
             renew = false;
             match self.load(&connected, &keys, &row, generation).await {
@@ -168,53 +161,54 @@ impl Loader {
         }
     }
 
-    /// One generation, from load to complete. `false`: somebody has a higher one.
-    async fn load(
+    /// Takes a generation, when the map needs one and nobody else is at it.
+    async fn take_generation(
         &self,
         connected: &Arc<Connected>,
         keys: &ShowKeys,
-        row: &ShowRow,
-        generation: u64,
-    ) -> Result<bool, HoldError> {
-        let rows: Vec<u8> =
-            row.rows.iter().flat_map(|run| [run.first.0, run.count, run.tier]).flat_map(u32::to_be_bytes).collect();
-        let load = |cmd: &mut Cmd| {
-            cmd.arg(row.seats).arg(row.layout_version).arg(row.sale.state.code());
-            cmd.arg(row.sale.opens_at_ms.unwrap_or(0)).arg(row.sale.version).arg(&rows);
-        };
-        let reply = self.call(connected, &self.link.scripts.load, keys, generation, &load).await?;
-        if reply.code() != "OK" {
-            return Ok(false);
+        show: ShowId,
+        renew: bool,
+        rival: &mut Option<Rival>,
+    ) -> Result<Take, HoldError> {
+        if let Need::Answer(take) = self.need(connected, keys, show, renew).await? {
+            return Ok(take);
         }
-        let map = self.ledger.read_map(row.show).await.map_err(ledger_failed)?;
-        let Some(map) = map.filter(|map| map.generation == generation) else { return Ok(false) };
-        let mut sale = Some(map.sale);
-        for chunk in map.seats.chunks(CHUNK) {
-            let entries = apply::pack(chunk.iter().map(Entry::of_row));
-            let own: Vec<_> = chunk.iter().filter_map(|seat| seat.hold.zip(seat.customer.as_ref())).collect();
-            let sale = apply::pack_sale(sale.take().as_ref());
-            let arguments = |cmd: &mut Cmd| {
-                cmd.arg("load").arg(&entries).arg(&sale).arg("");
-                for (hold, customer) in &own {
-                    cmd.arg(&hold.0).arg(customer.as_str());
-                }
-            };
-            let reply = self.call(connected, &self.link.scripts.apply, keys, generation, &arguments).await?;
-            if reply.code() != "OK" {
-                return accepted(&reply);
+        let Some(row) = self.ledger.load_show(show).await.map_err(ledger_failed)? else {
+            return Ok(Take::Landed(Landed::NoSuchShow));
+        };
+        // Looked at again after the row was read: who loads in between makes the compare-and-set fail.
+        let seen = match self.need(connected, keys, show, renew).await? {
+            Need::Answer(take) => return Ok(take),
+            Need::Generation { seen } => seen,
+        };
+        // Taken for this very server and not loaded yet: somebody is about to.
+        if row.run_id == *connected.run_id && row.generation > seen {
+            if rival.as_ref().is_none_or(|rival| rival.generation != row.generation) {
+                *rival = Some(Rival { generation: row.generation, since: Instant::now() });
+            }
+            if rival.as_ref().is_some_and(|rival| rival.since.elapsed() < ABANDONED_AFTER) {
+                return Ok(Take::Wait);
             }
         }
-        let reply = self.call(connected, &self.link.scripts.complete, keys, generation, &|_| {}).await?;
-        accepted(&reply)
+        let seen = seen.max(self.floor(show));
+        let taken = self.ledger.bump_generation(show, row.generation, seen, &connected.run_id).await;
+        Ok(taken.map_err(ledger_failed)?.map_or(Take::Wait, |generation| Take::Taken(row, generation)))
     }
 
-    async fn state(&self, connected: &Arc<Connected>, keys: &ShowKeys, show: ShowId) -> Result<State, HoldError> {
+    /// What the map needs; `renew`: a new generation in any case.
+    async fn need(
+        &self,
+        connected: &Arc<Connected>,
+        keys: &ShowKeys,
+        show: ShowId,
+        renew: bool,
+    ) -> Result<Need, HoldError> {
         let reply = self.call(connected, &self.link.scripts.state, keys, self.floor(show), &|_| {}).await?;
-        let generation = reply.number(0)?;
+        let seen = reply.number(0)?;
         Ok(match reply.code() {
-            "OK" => State::Ready(generation),
-            "NOT_READY" => State::Partial { generation, age: Duration::from_millis(reply.number(1)?) },
-            _ => State::Missing(generation),
+            "OK" if !renew => Need::Answer(Take::Landed(Landed::Ready)),
+            "NOT_READY" if Duration::from_millis(reply.number(1)?) < ABANDONED_AFTER => Need::Answer(Take::Wait),
+            _ => Need::Generation { seen },
         })
     }
 
@@ -234,22 +228,28 @@ impl Loader {
     }
 }
 
-/// What Redis knows of a show.
-enum State {
-    Ready(u64),
-    Partial { generation: u64, age: Duration },
-    Missing(u64),
+/// What a map needs.
+enum Need {
+    /// No generation of ours, at least for now.
+    Answer(Take),
+    /// One above the one that Redis has.
+    Generation { seen: u64 },
+}
+
+/// What came of an attempt to take a generation.
+enum Take {
+    Landed(Landed),
+    /// Somebody else is loading, or was faster.
+    Wait,
+    Taken(ShowRow, u64),
+}
+
+/// A generation that somebody took for this server and has not loaded yet, and since when we know.
+struct Rival {
+    generation: u64,
+    since: Instant,
 }
 
 fn ledger_failed(error: super::ledger::LedgerError) -> HoldError {
     HoldError::Unavailable(error.to_string())
-}
-
-/// OK, or a generation that is no longer ours; anything else is a fault.
-fn accepted(reply: &Reply) -> Result<bool, HoldError> {
-    match reply.code() {
-        "OK" => Ok(true),
-        "STALE" | "NOT_LOADED" => Ok(false),
-        other => Err(HoldError::Internal(format!("loading: the script answered {other}"))),
-    }
 }

@@ -19,6 +19,7 @@ pub(super) struct TestLedger {
 struct Show {
     seats: Vec<SeatRow>,
     generation: u64,
+    run_id: String,
     sale: Sale,
     rows: Vec<SeatRun>,
 }
@@ -33,7 +34,8 @@ impl TestLedger {
             customer: None,
         };
         let sale = Sale { state: SaleState::Open, opens_at_ms: None, version: 1 };
-        let show_row = Show { seats: (0..seats).map(row).collect(), generation: 0, sale, rows: Vec::new() };
+        let show_row =
+            Show { seats: (0..seats).map(row).collect(), generation: 0, run_id: String::new(), sale, rows: Vec::new() };
         self.shows.lock().unwrap().insert(show, show_row);
     }
 
@@ -104,6 +106,7 @@ impl LedgerReader for TestLedger {
             sale: row.sale,
             layout_version: 7,
             generation: row.generation,
+            run_id: row.run_id.clone(),
             rows: row.rows.clone(),
         });
         async { Ok(row) }.boxed()
@@ -114,13 +117,14 @@ impl LedgerReader for TestLedger {
         show: ShowId,
         expected: u64,
         seen: u64,
-        _run_id: &'a str,
+        run_id: &'a str,
     ) -> BoxFuture<'a, Result<Option<u64>, LedgerError>> {
         let mut shows = self.shows.lock().unwrap();
         let row = shows.get_mut(&show).unwrap();
         let won = row.generation == expected;
         if won {
             row.generation = expected.max(seen) + 1;
+            run_id.clone_into(&mut row.run_id);
         }
         let taken = won.then_some(row.generation);
         async move { Ok(taken) }.boxed()
