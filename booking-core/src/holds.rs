@@ -12,6 +12,8 @@
 //! | [`ledger`] | what is asked of the ledger |
 //! | `loader` | fills the map of a show once for everybody |
 //! | `expiry` | ends holds whose time is over, and opens sales that are due |
+//! | `scrubber` | compares map and ledger |
+//! | `push` | tells owners what happened to their holds |
 
 mod apply;
 mod booking;
@@ -24,6 +26,7 @@ mod push;
 mod reads;
 mod reply;
 mod scripts;
+mod scrubber;
 mod secret;
 pub mod store;
 
@@ -33,6 +36,7 @@ use seatwire_protocol::error::SeatConflict;
 use seatwire_protocol::{BookingId, SeatIndex};
 
 pub use ledger::{Applied, LedgerChange, LedgerReader, LedgerStatus};
+pub use scrubber::Scrubbed;
 pub use store::HoldStore;
 
 /// Times, caps and the secret. All in milliseconds.

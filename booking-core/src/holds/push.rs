@@ -1,17 +1,20 @@
 //! Publishes what concerns one customer on `customer:<id>`, in batches and apart from the calls that caused it.
 
+use std::time::Duration;
+
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use seatwire_protocol::CustomerId;
 use seatwire_protocol::codec::encode;
 use seatwire_protocol::feed::customer_channel;
-use seatwire_protocol::ws::Push;
+use seatwire_protocol::ws::{HoldEndReason, Push};
+use seatwire_protocol::{CustomerId, ShowId};
 
 use crate::metrics as names;
 
 use super::HoldError;
 use super::link::Link;
+use super::reply::Ended;
 
 /// Waiting pushes; beyond it they are dropped and counted: an owner's page asks for its own holds after each resync.
 const WAITING_MAX: usize = 16_384;
@@ -25,18 +28,35 @@ pub(super) struct Message {
 
 /// The sending end.
 #[derive(Clone)]
-pub(super) struct Pusher(mpsc::Sender<Message>);
+pub(super) struct Pusher {
+    sender: mpsc::Sender<Message>,
+    /// Subtracted from lags: what holds are honoured beyond their told end.
+    grace_ms: u64,
+}
 
 impl Pusher {
-    pub(super) fn new() -> (Self, mpsc::Receiver<Message>) {
+    pub(super) fn new(grace_ms: u64) -> (Self, mpsc::Receiver<Message>) {
         let (sender, receiver) = mpsc::channel(WAITING_MAX);
-        (Self(sender), receiver)
+        (Self { sender, grace_ms }, receiver)
     }
 
     pub(super) fn push(&self, customer: &CustomerId, push: &Push) {
         let message = Message { channel: customer_channel(customer), payload: encode(push) };
-        if self.0.try_send(message).is_err() {
+        if self.sender.try_send(message).is_err() {
             metrics::counter!(names::PUSHES_DROPPED).increment(1);
+        }
+    }
+
+    /// Tells the owners of holds that ended.
+    pub(super) fn tell_ended(&self, show: ShowId, ended: &[Ended]) {
+        for Ended { customer, hold, reason, late_ms, position, seats } in ended {
+            if *reason == HoldEndReason::Expired {
+                metrics::counter!(names::HOLDS_EXPIRED).increment(1);
+                let late = Duration::from_millis(late_ms.saturating_sub(self.grace_ms));
+                metrics::histogram!(names::HOLD_EXPIRY_LAG_SECONDS).record(late);
+            }
+            let (hold, seats, reason, position) = (*hold, seats.clone(), *reason, *position);
+            self.push(customer, &Push::HoldEnded { show, hold, seats, reason, position });
         }
     }
 }

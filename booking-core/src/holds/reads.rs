@@ -54,6 +54,7 @@ impl HoldStore {
     /// # Errors
     /// When Redis is out of reach.
     pub async fn positions(&self, shows: &[ShowId]) -> Result<Vec<Option<Position>>, HoldError> {
+        self.watched().note(shows, Instant::now());
         let connected = self.link().get().await?;
         let mut out = Vec::with_capacity(shows.len());
         for chunk in shows.chunks(POSITIONS_CHUNK) {
@@ -92,6 +93,17 @@ impl HoldStore {
             Ok((holds, u32::try_from(reply::number(pending)?).unwrap_or(u32::MAX)))
         };
         reply::list(reply.field(0)?)?.iter().map(one).collect::<Result<_, _>>().map(Ok)
+    }
+
+    /// Opens the sale, if it is still before opening and due by the bucket's clock. Answers whether it did.
+    ///
+    /// # Errors
+    /// When Redis is out of reach.
+    pub async fn open_if_due(&self, show: ShowId) -> Outcome<bool> {
+        match self.call_ready(&self.scripts().open, show, &|_| {}).await? {
+            Ok(reply) => Ok(Ok(reply.number(2)? == 1)),
+            Err(refusal) => Ok(Err(refusal)),
+        }
     }
 
     /// Starts a new generation and loads the show again.

@@ -50,6 +50,7 @@ scripts! {
     state: [clock, show];
     snapshot: [clock, show];
     own_holds: [clock, show];
+    versions: [clock, show];
     take_tokens: [];
 }
 

@@ -1,6 +1,6 @@
 //! [`HoldStore`]: the shared handle, and the operations of customers on holds. Cheap to clone.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use redis::Cmd;
@@ -10,7 +10,7 @@ use tokio_util::task::TaskTracker;
 
 use seatwire_protocol::command::{BestAvailable, HoldInfo, HoldPhase, Released};
 use seatwire_protocol::limits::SEATS_PER_HOLD_MAX;
-use seatwire_protocol::ws::{HoldEndReason, Push};
+use seatwire_protocol::ws::Push;
 use seatwire_protocol::{CustomerId, HoldId, IdempotencyKey, SeatIndex, ShowId};
 
 use crate::metrics as names;
@@ -22,6 +22,7 @@ use super::loader::{Landed, Loader};
 use super::push::{self, Pusher};
 use super::reply::{self, Ended, Reply};
 use super::scripts::{Script, Scripts};
+use super::scrubber::{self, Watched};
 use super::secret::{Purpose, Secret, digest, seat_bytes};
 use super::{HoldConfig, HoldError, LedgerReader, Outcome, Refusal};
 
@@ -40,6 +41,7 @@ struct Shared {
     ledger: Arc<dyn LedgerReader>,
     pusher: Pusher,
     wheel: Wheel,
+    watched: Mutex<Watched>,
     /// What the background tasks take when they start.
     inboxes: Mutex<Option<(mpsc::Receiver<push::Message>, mpsc::Receiver<expiry::Due>)>>,
 }
@@ -57,27 +59,29 @@ impl HoldStore {
     /// When the address can't be read.
     pub fn new(config: HoldConfig, url: &str, ledger: Arc<dyn LedgerReader>) -> Result<Self, HoldError> {
         let link = Arc::new(Link::new(url)?);
-        let (pusher, pushes) = Pusher::new();
+        let (pusher, pushes) = Pusher::new(config.grace_ms);
         let (wheel, dues) = Wheel::new();
         Ok(Self(Arc::new(Shared {
             secret: Secret::new(&config.hold_secret)?,
-            loader: Arc::new(Loader::new(link.clone(), ledger.clone(), &config)),
+            loader: Arc::new(Loader::new(link.clone(), ledger.clone(), pusher.clone(), &config)),
             link,
             ledger,
             pusher,
             wheel,
+            watched: Mutex::default(),
             inboxes: Mutex::new(Some((pushes, dues))),
             config,
         })))
     }
 
-    /// Starts the background tasks: expiry, and the publisher of pushes. Only the first call does anything.
+    /// Starts the background tasks: expiry, scrubber, and the publisher of pushes. Only the first call does anything.
     pub fn spawn(&self, tracker: &TaskTracker, shutdown: &CancellationToken) {
         let inboxes = self.0.inboxes.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some((pushes, dues)) = inboxes else { return };
         tracker.spawn(push::run(self.0.link.clone(), pushes, shutdown.clone()));
         tracker.spawn(expiry::run_wheel(self.clone(), dues, shutdown.clone()));
         tracker.spawn(expiry::run_sweeps(self.clone(), shutdown.clone()));
+        tracker.spawn(scrubber::run(self.clone(), shutdown.clone()));
     }
 
     pub(super) fn config(&self) -> &HoldConfig {
@@ -102,6 +106,10 @@ impl HoldStore {
 
     pub(super) fn wheel(&self) -> &Wheel {
         &self.0.wheel
+    }
+
+    pub(super) fn watched(&self) -> MutexGuard<'_, Watched> {
+        self.0.watched.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn ledger(&self) -> &Arc<dyn LedgerReader> {
@@ -311,21 +319,7 @@ impl HoldStore {
 
     /// Tells the owners of holds that ended.
     pub(super) fn tell_ended(&self, show: ShowId, ended: &[Ended]) {
-        for one in ended {
-            if one.reason == HoldEndReason::Expired {
-                metrics::counter!(names::HOLDS_EXPIRED).increment(1);
-                let late = Duration::from_millis(one.late_ms.saturating_sub(self.0.config.grace_ms));
-                metrics::histogram!(names::HOLD_EXPIRY_LAG_SECONDS).record(late);
-            }
-            let push = Push::HoldEnded {
-                show,
-                hold: one.hold,
-                seats: one.seats.clone(),
-                reason: one.reason,
-                position: one.position,
-            };
-            self.0.pusher.push(&one.customer, &push);
-        }
+        self.0.pusher.tell_ended(show, ended);
     }
 }
 

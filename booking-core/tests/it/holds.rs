@@ -1,4 +1,5 @@
 //! Holds on a real Redis. The ledger is a plain struct of the test: what matters here is what Redis does with its news.
+#![allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the numbers of these tests are small")]
 
 mod booking;
 mod contention;
@@ -6,4 +7,5 @@ mod feed;
 mod ledger;
 mod lifecycle;
 mod loading;
+mod scrubbing;
 mod stage;

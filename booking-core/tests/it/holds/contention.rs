@@ -4,6 +4,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
 
 use rand::rngs::StdRng;
 use rand::seq::index::sample;
@@ -15,7 +16,7 @@ use seatwire_protocol::{BookingId, HoldId, Position, SeatStatus, ShowId};
 use tokio::sync::Mutex;
 
 use super::ledger::TestLedger;
-use super::stage::{Stage, config, customer, key, seats, until};
+use super::stage::{PATIENCE, Stage, config, customer, key, seats, until};
 
 const SEATS: u32 = 60;
 const BUYERS: usize = 240;
@@ -29,6 +30,15 @@ struct Counts {
     left: AtomicUsize,
     claimed: AtomicUsize,
     given_back: AtomicUsize,
+}
+
+impl Counts {
+    /// Whether every way to end was walked often enough to mean something.
+    fn enough(&self) -> bool {
+        let few = [&self.released, &self.left, &self.claimed, &self.given_back];
+        few.iter().all(|count| count.load(Ordering::Relaxed) > 60)
+            && [&self.granted, &self.refused].iter().all(|count| count.load(Ordering::Relaxed) > 400)
+    }
 }
 
 struct World {
@@ -123,7 +133,11 @@ async fn no_seat_is_held_twice_and_the_replayed_feed_is_the_map() {
         let world = world.clone();
         buyers.spawn(async move {
             let mut rng = StdRng::seed_from_u64(seed ^ ((n as u64) << 32));
-            for round in 0..TRIES {
+            let start = Instant::now();
+            for round in 0.. {
+                if round >= TRIES && (world.counts.enough() || start.elapsed() > PATIENCE) {
+                    break;
+                }
                 world.attempt(n, round, &mut rng).await;
             }
         });
@@ -145,9 +159,7 @@ async fn no_seat_is_held_twice_and_the_replayed_feed_is_the_map() {
         reached(&counts.given_back)
     );
     assert_eq!(releases, reached(&counts.released));
-    assert!(reached(&counts.granted) > 300 && reached(&counts.refused) > 300);
-    assert!(reached(&counts.released) > 50 && reached(&counts.claimed) > 50 && reached(&counts.given_back) > 50);
-    assert!(expired > 50);
+    assert!(counts.enough() && expired > 60);
 
     // Ended holds are forgotten in time; then nothing is left.
     let mut connection = stage.connection().await;
