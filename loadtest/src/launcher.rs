@@ -4,23 +4,33 @@
 //! ends: see [`reaper`]. A port stays the same while its handle lives, so a restarted server is found where it was.
 
 mod account;
+mod addresses;
 mod binaries;
+mod data_folder;
 mod error;
 mod fault_proxy;
 mod folder;
 mod migrate;
+mod options;
 mod port;
 mod postgres;
+mod probe;
 mod process;
 pub mod process_tree;
 pub mod reaper;
 mod redis;
 mod secrets;
 mod servers;
+mod service;
+mod stack;
 mod wheel;
+mod wiring;
 
+pub use addresses::{Addresses, StackSecrets};
 pub use error::{LogTail, StartError};
 pub use fault_proxy::FaultProxy;
 pub use migrate::migrate;
+pub use options::{Link, Process, Service, StackOptions};
 pub use postgres::{Postgres, PostgresOptions};
 pub use redis::{Redis, RedisOptions};
+pub use stack::Stack;

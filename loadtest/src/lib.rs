@@ -4,3 +4,4 @@
 pub mod client;
 pub mod launcher;
 pub mod provider;
+pub mod up;

@@ -1,7 +1,7 @@
 //! The `loadtest` program: one subcommand a job, each in a module of the library.
 
 use clap::{Parser, Subcommand};
-use seatwire_loadtest::{launcher::reaper, provider};
+use seatwire_loadtest::{launcher::reaper, provider, up};
 
 #[derive(Debug, Parser)]
 #[command(name = "loadtest", version, about = "Private Seatwire stack, simulated payment provider, audit, calibration")]
@@ -12,6 +12,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Start everything on loopback with demo data, print the page's address, stop it all on Ctrl-C.
+    Up(up::UpArgs),
     /// Run the simulated payment provider: orders, a checkout page, signed webhooks, refunds.
     Provider(Box<provider::ProviderArgs>),
     /// End what a launcher left behind; started by the launcher, not by people.
@@ -23,6 +25,7 @@ enum Command {
 async fn main() -> anyhow::Result<()> {
     tracing_subscriber::fmt().with_writer(std::io::stderr).init();
     match Cli::parse().command {
+        Command::Up(args) => up::run(args).await,
         Command::Provider(args) => provider::run(*args).await,
         Command::Reaper => {
             reaper::run_on_stdin();

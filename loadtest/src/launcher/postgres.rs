@@ -32,6 +32,8 @@ use super::{
 pub struct PostgresOptions {
     /// Where data and passwords are kept; `None`: a temporary folder that is removed at the end.
     pub folder: Option<PathBuf>,
+    /// `None`: `postgres.log` in its folder.
+    pub log: Option<PathBuf>,
     pub max_connections: u32,
     pub shared_buffers_mib: u32,
     /// Further settings, as in `postgresql.conf`.
@@ -40,7 +42,7 @@ pub struct PostgresOptions {
 
 impl Default for PostgresOptions {
     fn default() -> Self {
-        Self { folder: None, max_connections: 100, shared_buffers_mib: 32, settings: Vec::new() }
+        Self { folder: None, log: None, max_connections: 100, shared_buffers_mib: 32, settings: Vec::new() }
     }
 }
 
@@ -81,7 +83,7 @@ impl Postgres {
             args: arguments(&options, &data, port),
             env: vec![("LC_ALL".to_owned(), "C".into())],
             account,
-            log: folder.join("postgres.log"),
+            log: options.log.clone().unwrap_or_else(|| folder.join("postgres.log")),
             output: None,
             ending: Ending::Quit,
         };
@@ -160,6 +162,14 @@ impl Postgres {
         self.finish().await;
     }
 
+    pub(crate) fn process(&self) -> &ServerProcess {
+        &self.process
+    }
+
+    pub(crate) fn process_mut(&mut self) -> &mut ServerProcess {
+        &mut self.process
+    }
+
     pub(crate) async fn finish(&mut self) {
         // SIGINT: PostgreSQL's fast shutdown, which ends sessions and writes a checkpoint.
         self.process.finish(Signal::SIGINT, FINISH_PATIENCE).await;
@@ -231,7 +241,7 @@ async fn start_on_free_port(
 }
 
 async fn wait_ready(process: &mut ServerProcess, data: &Path) -> Result<(), StartError> {
-    process.ready(START_PATIENCE, |pid| control_file::is_ready(data, pid).then_some(())).await
+    process.ready(START_PATIENCE, |pid| control_file::is_ready(data, pid)).await
 }
 
 fn is_still_in_use(log: &LogTail) -> bool {

@@ -50,6 +50,12 @@ pub(crate) struct ServerProcess {
 
 impl ServerProcess {
     pub(crate) fn start(program: Program) -> Result<Self, StartError> {
+        // What earlier launchers wrote is of no use any more.
+        let removed = match fs::remove_file(&program.log) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        };
+        removed.map_err(StartError::io(&program.name, "beginning its log"))?;
         let mut process = Self { program, child: None, log_start: 0 };
         process.start_again()?;
         Ok(process)
@@ -90,12 +96,21 @@ impl ServerProcess {
         LogTail::of_file(&self.program.log, self.log_start)
     }
 
-    /// Waits until `probe` finds it ready.
-    pub(crate) async fn ready<T>(
+    /// Waits until `probe`, which is given the pid, finds it ready; ends it if that never happens.
+    pub(crate) async fn ready(&mut self, patience: Duration, probe: impl FnMut(u32) -> bool) -> Result<(), StartError> {
+        let result = self.answers(patience, probe).await;
+        if result.is_err() {
+            self.end();
+        }
+        result
+    }
+
+    /// Waits until `probe` finds it ready; leaves it as it is if that never happens.
+    pub(crate) async fn answers(
         &mut self,
         patience: Duration,
-        mut probe: impl FnMut(u32) -> Option<T>,
-    ) -> Result<T, StartError> {
+        mut probe: impl FnMut(u32) -> bool,
+    ) -> Result<(), StartError> {
         let begin = Instant::now();
         let mut pause = Duration::from_millis(1);
         loop {
@@ -103,11 +118,10 @@ impl ServerProcess {
             if let Some(status) = self.exited() {
                 return Err(StartError::Exited { server: self.name().to_owned(), status, log: self.log_tail() });
             }
-            if let Some(ready) = probe(pid) {
-                return Ok(ready);
+            if probe(pid) {
+                return Ok(());
             }
             if begin.elapsed() > patience {
-                self.end();
                 return Err(StartError::TimedOut {
                     server: self.name().to_owned(),
                     after: patience,

@@ -2,9 +2,9 @@
 //! keep an append-only file.
 
 use std::{
-    io::{Read as _, Write as _},
-    net::{SocketAddr, TcpStream},
-    path::PathBuf,
+    ffi::OsString,
+    net::SocketAddr,
+    path::{Path, PathBuf},
     time::Duration,
 };
 
@@ -16,6 +16,7 @@ use super::{
     error::LogTail,
     folder,
     port::Port,
+    probe,
     process::{Program, ServerProcess},
     process_tree::Ending,
     servers,
@@ -23,8 +24,10 @@ use super::{
 
 #[derive(Debug, Clone, Default)]
 pub struct RedisOptions {
-    /// Where its log, and its data if any, are kept; `None`: a temporary folder that is removed at the end.
+    /// Where its data, if any, are kept; `None`: a temporary folder that is removed at the end.
     pub folder: Option<PathBuf>,
+    /// `None`: `redis.log` in its folder.
+    pub log: Option<PathBuf>,
     /// Keeps data in an append-only file, so that they survive a restart.
     pub append_only: bool,
     /// This server instead of one that is searched for.
@@ -62,7 +65,7 @@ impl Redis {
                 args: arguments(&options, &folder, &port),
                 env: Vec::new(),
                 account: None,
-                log: folder.join("redis.log"),
+                log: options.log.clone().unwrap_or_else(|| folder.join("redis.log")),
                 output: None,
                 ending: Ending::Kill,
             })?;
@@ -117,26 +120,24 @@ impl Redis {
         self.finish().await;
     }
 
+    pub(crate) fn process(&self) -> &ServerProcess {
+        &self.process
+    }
+
+    pub(crate) fn process_mut(&mut self) -> &mut ServerProcess {
+        &mut self.process
+    }
+
     pub(crate) async fn finish(&mut self) {
         self.process.finish(Signal::SIGTERM, FINISH_PATIENCE).await;
     }
 }
 
 async fn wait_ready(process: &mut ServerProcess, port: &Port) -> Result<(), StartError> {
-    process.ready(START_PATIENCE, |_| answers(port.address())).await
+    process.ready(START_PATIENCE, |_| probe::redis_answers(port.address())).await
 }
 
-/// Whether it says PONG; while it loads its data it says LOADING.
-fn answers(address: SocketAddr) -> Option<()> {
-    let mut connection = TcpStream::connect_timeout(&address, PROBE_PATIENCE).ok()?;
-    connection.set_read_timeout(Some(PROBE_PATIENCE)).ok()?;
-    connection.write_all(b"PING\r\n").ok()?;
-    let mut answer = [0; 5];
-    connection.read_exact(&mut answer).ok()?;
-    (&answer == b"+PONG").then_some(())
-}
-
-fn arguments(options: &RedisOptions, folder: &std::path::Path, port: &Port) -> Vec<std::ffi::OsString> {
+fn arguments(options: &RedisOptions, folder: &Path, port: &Port) -> Vec<OsString> {
     let text = |value: &str| value.to_owned();
     let own = [
         (text("bind"), port.address().ip().to_string()),
@@ -153,4 +154,3 @@ fn arguments(options: &RedisOptions, folder: &std::path::Path, port: &Port) -> V
 const NAME: &str = "redis";
 const START_PATIENCE: Duration = Duration::from_secs(30);
 const FINISH_PATIENCE: Duration = Duration::from_secs(5);
-const PROBE_PATIENCE: Duration = Duration::from_millis(200);

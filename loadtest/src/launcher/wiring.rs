@@ -1,0 +1,102 @@
+//! The environment of each service: where the others are, what they share, and what was asked for beside.
+//!
+//! Later ones win: our own defaults, the caller's environment, what joins the parts, the options of this stack.
+
+use std::{ffi::OsString, net::SocketAddr};
+
+use super::{Service, StackOptions, StackSecrets};
+
+/// What the services have to know of each other. Behind an address may be a fault proxy.
+#[derive(Debug, Clone)]
+pub(crate) struct Wiring {
+    pub(crate) gateway_redis: SocketAddr,
+    pub(crate) core_redis: SocketAddr,
+    pub(crate) core_database_url: String,
+    pub(crate) core_provider: SocketAddr,
+    /// The provider itself: browsers go there.
+    pub(crate) provider: SocketAddr,
+    pub(crate) provider_webhook: SocketAddr,
+    pub(crate) gateway_cores: Vec<SocketAddr>,
+    /// As a browser on this machine writes it.
+    pub(crate) page: String,
+    pub(crate) provider_data: String,
+    pub(crate) secrets: StackSecrets,
+}
+
+type Environment = Vec<(String, OsString)>;
+
+impl Wiring {
+    pub(crate) fn core(
+        &self,
+        options: &StackOptions,
+        index: usize,
+        listen: SocketAddr,
+        http: SocketAddr,
+    ) -> Environment {
+        let secrets = &self.secrets;
+        let soft = [
+            ("SEATWIRE_PUBLIC_URL", self.page.clone()),
+            ("SEATWIRE_CHECKOUT_URL", format!("http://{}", self.provider)),
+        ];
+        let hard = [
+            ("SEATWIRE_CORE_LISTEN", listen.to_string()),
+            ("SEATWIRE_CORE_HTTP_LISTEN", http.to_string()),
+            ("SEATWIRE_CORE_NAME", format!("core-{index}")),
+            ("SEATWIRE_REDIS_URL", format!("redis://{}", self.core_redis)),
+            ("SEATWIRE_DATABASE_URL", self.core_database_url.clone()),
+            ("SEATWIRE_CORE_SECRET", secrets.core.clone()),
+            ("SEATWIRE_HOLD_SECRET", secrets.hold.clone()),
+            ("SEATWIRE_ADMIN_TOKEN", secrets.admin.clone()),
+            ("SEATWIRE_PROVIDER_URL", format!("http://{}", self.core_provider)),
+            ("SEATWIRE_PROVIDER_KEY_ID", secrets.provider_key_id.clone()),
+            ("SEATWIRE_PROVIDER_KEY_SECRET", secrets.provider_key_secret.clone()),
+            ("SEATWIRE_WEBHOOK_SECRETS", secrets.webhook.clone()),
+        ];
+        environment(options, Service::Core, soft, hard)
+    }
+
+    pub(crate) fn gateway(&self, options: &StackOptions, listen: SocketAddr) -> Environment {
+        let secrets = &self.secrets;
+        let cores: Vec<_> = self.gateway_cores.iter().map(SocketAddr::to_string).collect();
+        // People who stop a demo should not wait for the farewell of a real herd.
+        let soft = [("SEATWIRE_ORIGINS", self.page.clone()), ("SEATWIRE_DRAIN_MS", "1000".to_owned())];
+        let hard = [
+            ("SEATWIRE_GATEWAY_LISTEN", listen.to_string()),
+            ("SEATWIRE_CORES", cores.join(",")),
+            ("SEATWIRE_CORE_SECRET", secrets.core.clone()),
+            ("SEATWIRE_REDIS_URL", format!("redis://{}", self.gateway_redis)),
+            ("SEATWIRE_JWT_SECRET", secrets.jwt.clone()),
+            ("SEATWIRE_GUEST_SECRET", secrets.guest.clone()),
+        ];
+        environment(options, Service::Gateway, soft, hard)
+    }
+
+    pub(crate) fn provider(&self, options: &StackOptions) -> Environment {
+        let secrets = &self.secrets;
+        let hard = [
+            ("SEATWIRE_PROVIDER_LISTEN", self.provider.to_string()),
+            ("SEATWIRE_PROVIDER_DATA_DIR", self.provider_data.clone()),
+            ("SEATWIRE_PROVIDER_WEBHOOK_URL", format!("http://{}/webhooks/razorpay", self.provider_webhook)),
+            ("SEATWIRE_PROVIDER_WEBHOOK_SECRET", secrets.webhook.clone()),
+            ("SEATWIRE_PROVIDER_KEY_ID", secrets.provider_key_id.clone()),
+            ("SEATWIRE_PROVIDER_KEY_SECRET", secrets.provider_key_secret.clone()),
+        ];
+        environment(options, Service::Provider, [], hard)
+    }
+}
+
+fn environment<const S: usize, const H: usize>(
+    options: &StackOptions,
+    service: Service,
+    soft: [(&str, String); S],
+    hard: [(&str, String); H],
+) -> Environment {
+    let callers = std::env::vars_os().filter_map(|(name, value)| {
+        let name = name.into_string().ok()?;
+        (options.pass_environment && name.starts_with("SEATWIRE_")).then_some((name, value))
+    });
+    let own = |(name, value): (&str, String)| (name.to_owned(), OsString::from(value));
+    let asked = options.env.iter().filter(|(of, ..)| *of == service);
+    let asked = asked.map(|(_, name, value)| (name.clone(), value.into()));
+    soft.map(own).into_iter().chain(callers).chain(hard.map(own)).chain(asked).collect()
+}
