@@ -1,5 +1,7 @@
 //! The `loadtest` program: one subcommand a job, each in a module of the library.
 
+use std::process::ExitCode;
+
 use clap::{Parser, Subcommand};
 use seatwire_loadtest::{launcher::reaper, provider, up};
 
@@ -22,9 +24,19 @@ enum Command {
 }
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
+async fn main() -> ExitCode {
     tracing_subscriber::fmt().with_writer(std::io::stderr).init();
-    match Cli::parse().command {
+    match run(Cli::parse().command).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("loadtest: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(command: Command) -> anyhow::Result<()> {
+    match command {
         Command::Up(args) => up::run(args).await,
         Command::Provider(args) => provider::run(*args).await,
         Command::Reaper => {

@@ -14,8 +14,8 @@ pub enum StartError {
     TimedOut { server: String, after: Duration, log: LogTail },
     #[error("{server}: {step} failed{log}")]
     Failed { server: String, step: String, log: LogTail },
-    #[error("{server}: {step}: {source}")]
-    Io { server: String, step: String, source: io::Error },
+    #[error("{server}: {step}: {cause}")]
+    Io { server: String, step: String, cause: io::Error },
 }
 
 impl StartError {
@@ -38,7 +38,7 @@ impl StartError {
 
     pub(crate) fn io(server: &str, step: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
         let (server, step) = (server.to_owned(), step.into());
-        move |source| Self::Io { server, step, source }
+        move |cause| Self::Io { server, step, cause }
     }
 }
 
