@@ -11,4 +11,6 @@ mod handshake;
 mod holds;
 mod http_listener;
 mod port;
+mod purchase;
 mod support;
+mod world;
