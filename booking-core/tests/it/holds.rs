@@ -2,6 +2,7 @@
 #![allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the numbers of these tests are small")]
 
 mod booking;
+mod clock;
 mod contention;
 mod feed;
 mod ledger;

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -14,6 +14,8 @@ use seatwire_protocol::{CustomerId, HoldId, SaleState, SeatIndex, ShowId};
 pub(super) struct TestLedger {
     shows: Mutex<HashMap<ShowId, Show>>,
     pub(super) reads: AtomicUsize,
+    /// As if a broken statement forgot the first seat.
+    pub(super) forgets_a_seat: AtomicBool,
 }
 
 struct Show {
@@ -136,7 +138,7 @@ impl LedgerReader for TestLedger {
         let map = shows.get(&show).map(|row| LedgerMap {
             generation: row.generation,
             sale: row.sale,
-            seats: row.seats.clone(),
+            seats: row.seats.iter().skip(usize::from(self.forgets_a_seat.load(Ordering::Relaxed))).cloned().collect(),
         });
         async { Ok(map) }.boxed()
     }

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use redis::aio::MultiplexedConnection;
-use seatwire_core::holds::{Applied, HoldError, HoldStore, LedgerStatus, Refusal};
+use seatwire_core::holds::{Applied, HoldConfig, HoldError, HoldStore, LedgerStatus, Refusal};
 use seatwire_loadtest::launcher::{Redis, RedisOptions};
 use seatwire_protocol::feed::FeedMessage;
 use seatwire_protocol::{Position, SeatStatus, ShowId};
@@ -16,9 +16,10 @@ async fn generation(store: &HoldStore, show: ShowId) -> Option<u64> {
 
 #[tokio::test]
 async fn a_cold_show_is_read_once_whoever_asks() {
-    let stage = Stage::new(20_000, config()).await;
+    let patient = HoldConfig { load_wait_ms: 20_000, ..config() };
+    let stage = Stage::new(20_000, patient.clone()).await;
     stage.ledger.change(stage.show, &[19_998], LedgerStatus::Booked, None);
-    let other = stage.another_core(config());
+    let other = stage.another_core(patient);
     let mut tasks = tokio::task::JoinSet::new();
     for n in 0..200 {
         let store = if n % 2 == 0 { stage.store.clone() } else { other.clone() };
@@ -115,6 +116,18 @@ async fn news_of_another_generation_are_not_taken() {
 }
 
 #[tokio::test]
+async fn a_map_that_lacks_a_seat_is_never_whole() {
+    let stage = Stage::new(10, config()).await;
+    stage.ledger.forgets_a_seat.store(true, Ordering::Relaxed);
+    let refused = stage.store.snapshot(stage.show).await;
+    assert!(matches!(refused, Err(HoldError::Internal(_))), "{refused:?}");
+    assert_eq!(generation(&stage.store, stage.show).await, None);
+    stage.ledger.forgets_a_seat.store(false, Ordering::Relaxed);
+    assert_eq!(stage.map().await.0, Position::new(2, 0));
+    stage.finish().await;
+}
+
+#[tokio::test]
 async fn a_partial_map_is_never_served_and_is_taken_over() {
     let stage = Stage::new(10, config()).await;
     stage.map().await;
@@ -130,7 +143,7 @@ async fn a_partial_map_is_never_served_and_is_taken_over() {
         redis::cmd("GET").arg(format!("clock:{{{}}}", stage.show.bucket())).query_async(&mut connection).await.unwrap();
     let _: () = hset("touched_at", clock.parse().unwrap()).query_async(&mut connection).await.unwrap();
     assert_eq!(generation(&stage.store, stage.show).await, None);
-    let impatient = stage.another_core(seatwire_core::holds::HoldConfig { load_wait_ms: 50, ..config() });
+    let impatient = stage.another_core(HoldConfig { load_wait_ms: 50, ..config() });
     let refused = impatient.hold(stage.show, &customer("ann"), &key("k"), &seats(&[1]), None).await.unwrap();
     assert!(matches!(refused, Err(Refusal::NotReady { .. })), "{refused:?}");
     let refused = impatient.snapshot(stage.show).await.unwrap();
