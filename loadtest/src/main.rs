@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use seatwire_loadtest::{launcher::reaper, provider, up};
+use seatwire_loadtest::{calibrate, launcher::reaper, provider, up};
 
 #[derive(Debug, Parser)]
 #[command(name = "loadtest", version, about = "Private Seatwire stack, simulated payment provider, audit, calibration")]
@@ -18,6 +18,8 @@ enum Command {
     Up(up::UpArgs),
     /// Run the simulated payment provider: orders, a checkout page, signed webhooks, refunds.
     Provider(Box<provider::ProviderArgs>),
+    /// Measure what this machine does at most, and print it as one JSON object.
+    Calibrate(calibrate::CalibrateArgs),
     /// End what a launcher left behind; started by the launcher, not by people.
     #[command(hide = true)]
     Reaper,
@@ -39,6 +41,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Up(args) => up::run(args).await,
         Command::Provider(args) => provider::run(*args).await,
+        Command::Calibrate(args) => calibrate::run(args).await,
         Command::Reaper => {
             reaper::run_on_stdin();
             Ok(())

@@ -1,6 +1,8 @@
 //! Integration tests of the test tools: real processes, real sockets.
 
 #[cfg(test)]
+mod calibrate;
+#[cfg(test)]
 mod fault_proxy;
 #[cfg(test)]
 mod orphans;
