@@ -3,6 +3,7 @@
 //! Commits are honest (fsync on), because tests kill the server and then look for what it promised.
 
 mod control_file;
+mod password;
 mod template;
 
 use std::{
@@ -279,7 +280,9 @@ async fn set_passwords(address: SocketAddr, old: &str, folder: &Path) -> Result<
     let statements = format!(
         "ALTER ROLE postgres PASSWORD '{}'; ALTER ROLE seatwire_migrator PASSWORD '{}'; \
          ALTER ROLE seatwire_core PASSWORD '{}'",
-        passwords.postgres, passwords.seatwire_migrator, passwords.seatwire_core
+        password::stored_form(&passwords.postgres),
+        password::stored_form(&passwords.seatwire_migrator),
+        password::stored_form(&passwords.seatwire_core)
     );
     client.batch_execute(&statements).await.map_err(failed)?;
     drop(client);

@@ -60,7 +60,7 @@ pub(crate) fn end(pid: i32, ending: Ending, mut is_gone: impl FnMut() -> bool) {
 }
 
 /// SIGKILL to the process and all that it started, with no time between them to start another.
-pub(crate) fn kill_tree(pid: i32) {
+pub fn kill_tree(pid: i32) {
     send(pid, Signal::SIGSTOP);
     send_to_tree(pid, Signal::SIGKILL);
 }

@@ -11,4 +11,6 @@ mod provider;
 #[cfg(test)]
 mod servers;
 #[cfg(test)]
+mod stack;
+#[cfg(test)]
 mod support;

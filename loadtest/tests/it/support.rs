@@ -20,3 +20,10 @@ pub(crate) async fn connect(url: &str) -> tokio_postgres::Client {
 pub(crate) fn pid(pid: Option<u32>) -> i32 {
     pid.expect("it runs").try_into().expect("a process number")
 }
+
+/// The status of a GET; 0 when there is no answer.
+pub(crate) async fn get(url: &str) -> u16 {
+    use hyper_util::{client::legacy::Client, rt::TokioExecutor};
+    let client = Client::builder(TokioExecutor::new()).build_http::<http_body_util::Empty<bytes::Bytes>>();
+    client.get(url.parse().expect("a URL")).await.map_or(0, |answer| answer.status().as_u16())
+}

@@ -17,6 +17,7 @@ use nix::{
     unistd::geteuid,
 };
 
+use super::password;
 use crate::launcher::{
     StartError,
     account::{Account, temporary_root},
@@ -100,20 +101,26 @@ fn initialise(binaries: &PostgresBinaries, account: Option<Account>, folder: &Pa
     initdb.args(["--username=postgres", "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--no-sync"]);
     initdb.arg("--pwfile").arg(&password_file).arg("--pgdata").arg(&data);
     check("initdb", initdb.output().map_err(io_error())?)?;
-    bootstrap(binaries, account, &data)?;
+    bootstrap(binaries, account, &data, &password)?;
     fs::remove_file(&password_file).map_err(io_error())?;
     write_private(&folder.join("password"), &password).map_err(io_error())
 }
 
 /// Roles and database, by a server of one session that nobody can connect to.
-fn bootstrap(binaries: &PostgresBinaries, account: Option<Account>, data: &Path) -> Result<(), StartError> {
+fn bootstrap(
+    binaries: &PostgresBinaries,
+    account: Option<Account>,
+    data: &Path,
+    password: &str,
+) -> Result<(), StartError> {
     let io_error = || StartError::io("postgres", "creating roles and database");
     let mut single = command(&binaries.folder.join("postgres"), account);
     single.args(["--single", "-F", "-c", "exit_on_error=true", "-D"]).arg(data).arg("postgres");
     single.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = single.spawn().map_err(io_error())?;
     if let Some(mut stdin) = child.stdin.take() {
-        stdin.write_all(BOOTSTRAP.as_bytes()).map_err(io_error())?;
+        let password = format!("ALTER ROLE postgres PASSWORD '{}';\n", password::stored_form(password));
+        stdin.write_all(format!("{BOOTSTRAP}{password}").as_bytes()).map_err(io_error())?;
     }
     check("creating roles and database", child.wait_with_output().map_err(io_error())?)
 }
@@ -155,7 +162,7 @@ fn copy_folder(from: &Path, to: &Path) -> io::Result<()> {
 }
 
 /// To be raised when what is inside the template changes.
-const LAYOUT: u32 = 1;
+const LAYOUT: u32 = 2;
 
 /// One statement a line. The core's timeouts are those that its own statements are written for.
 const BOOTSTRAP: &str = "\
