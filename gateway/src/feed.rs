@@ -6,7 +6,7 @@ pub mod resync;
 pub mod subscriber;
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use metrics::gauge;
 use seatwire_protocol::feed::{CONTROL_CHANNEL, customer_channel, feed_channel};
@@ -48,8 +48,8 @@ impl Topic {
     }
 }
 
-/// What the subscriber is asked to do. The lists hold at most one entry per room and customer between two of its turns,
-/// and it takes them whole.
+/// What the subscriber is asked to do. It takes the lists whole at each of its turns, a turn lasts a second at most, and
+/// without a connection nothing is listed: a new connection begins with everything that is watched.
 #[derive(Default)]
 pub struct Feed {
     wishes: Mutex<Wishes>,
@@ -60,6 +60,7 @@ pub struct Feed {
 /// Changes to the subscription, in the order that they were asked for.
 #[derive(Default)]
 pub struct Wishes {
+    heeded: bool,
     pub changes: Vec<Change>,
     /// Rooms whose feed was silent although the core knows a later position.
     pub suspects: Vec<(Arc<Room>, Position)>,
@@ -98,12 +99,31 @@ impl Feed {
     }
 
     fn take_wishes(&self) -> Wishes {
-        std::mem::take(&mut *self.wishes.lock().unwrap_or_else(PoisonError::into_inner))
+        let mut wishes = self.lock();
+        let heeded = wishes.heeded;
+        std::mem::replace(&mut *wishes, Wishes { heeded, ..Wishes::default() })
+    }
+
+    /// From now on wishes are listed.
+    fn heed_wishes(&self) {
+        *self.lock() = Wishes { heeded: true, ..Wishes::default() };
+    }
+
+    /// From now on wishes are not listed.
+    fn ignore_wishes(&self) {
+        *self.lock() = Wishes::default();
     }
 
     fn wish(&self, wish: impl FnOnce(&mut Wishes)) {
-        wish(&mut self.wishes.lock().unwrap_or_else(PoisonError::into_inner));
-        self.wake.notify_one();
+        let mut wishes = self.lock();
+        if wishes.heeded {
+            wish(&mut wishes);
+            self.wake.notify_one();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Wishes> {
+        self.wishes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -40,25 +40,35 @@ use std::future::Future;
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
 
+/// A task that should run for ever has ended, which only a panic brings about: the gateway can't go on.
+#[derive(Debug, thiserror::Error)]
+#[error("a background task has ended")]
+pub struct TaskEnded;
+
 /// Serves until `stop` is ready, then drains.
-pub async fn run(app: Arc<App>, listener: TcpListener, stop: impl Future<Output = ()>) {
+///
+/// # Errors
+/// [`TaskEnded`], after a drain as well.
+pub async fn run(app: Arc<App>, listener: TcpListener, stop: impl Future<Output = ()>) -> Result<(), TaskEnded> {
     let closed = CancellationToken::new();
-    // These four end with the process: they hold nothing that needs a goodbye.
-    let background = [
-        tokio::spawn(feed::subscriber::run(Arc::clone(&app))),
-        tokio::spawn(feed::positions::run(Arc::clone(&app))),
-        tokio::spawn(own::watch_pending(Arc::clone(&app))),
-        tokio::spawn(ws::wheel::turn(Arc::clone(&app))),
-    ];
-    let accepting = tokio::spawn(http::serve(Arc::clone(&app), listener, closed.clone()));
-    stop.await;
+    // Aborted when dropped: they hold nothing that needs a goodbye.
+    let mut background = JoinSet::new();
+    background.spawn(feed::subscriber::run(Arc::clone(&app)));
+    background.spawn(feed::positions::run(Arc::clone(&app)));
+    background.spawn(own::watch_pending(Arc::clone(&app)));
+    background.spawn(ws::wheel::turn(Arc::clone(&app)));
+    background.spawn(http::serve(Arc::clone(&app), listener, closed.clone()));
+    let outcome = tokio::select! {
+        () = stop => Ok(()),
+        _ = background.join_next() => Err(TaskEnded),
+    };
     // Health checks are answered during the drain; joins are refused.
     shutdown::drain(&app).await;
     closed.cancel();
-    accepting.abort();
-    background.iter().for_each(tokio::task::JoinHandle::abort);
+    outcome
 }

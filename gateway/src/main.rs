@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use seatwire_gateway::app::App;
 use seatwire_gateway::config::{Args, Config};
-use seatwire_gateway::{metrics, run, shutdown, telemetry};
+use seatwire_gateway::{TaskEnded, metrics, run, shutdown, telemetry};
 use tokio::net::TcpListener;
 use tracing::error;
 
@@ -39,6 +39,8 @@ enum Failure {
     Start(#[from] std::io::Error),
     #[error("can't record metrics: {0}")]
     Metrics(String),
+    #[error(transparent)]
+    Run(#[from] TaskEnded),
 }
 
 #[tokio::main]
@@ -57,6 +59,6 @@ async fn serve(config: Config) -> Result<(), Failure> {
             std::future::pending::<()>().await;
         }
     })
-    .await;
+    .await?;
     Ok(())
 }

@@ -59,6 +59,11 @@ fn tell(app: &App, own: &CustomerHolds, askers: &Askers) {
             continue;
         }
         app.customers.join(app, &own.customer, connection);
+        // Its session may have cleaned up a moment ago, and would not do so again.
+        if connection.is_over() {
+            app.customers.leave(app, connection);
+            continue;
+        }
         for hold in &own.holds {
             connection.push(Push::Hold { hold: hold.clone() });
         }

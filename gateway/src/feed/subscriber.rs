@@ -55,11 +55,13 @@ pub async fn run(app: Arc<App>) {
     loop {
         let started = Instant::now();
         let Err(error) = connect_and_listen(&app).await;
+        app.feed.ignore_wishes();
         if app.feed.is_up() {
             app.feed.set_up(false);
             counter!(names::FEED_DISCONNECTS).increment(1);
-            lose_all(&app);
         }
+        // Also after a connection that broke before it was up: some rooms may have been subscribed already.
+        lose_all(&app);
         warn!(%error, "feed connection to Redis lost");
         wait = if started.elapsed() > BACKOFF_MAX { BACKOFF_MIN } else { (wait * 2).min(BACKOFF_MAX) };
         tokio::time::sleep(wait.mul_f64(rand::random_range(0.5..1.0))).await;
@@ -71,8 +73,8 @@ async fn connect_and_listen(app: &Arc<App>) -> Result<std::convert::Infallible, 
     let pubsub = timeout(CONNECT_MAX, client.get_async_pubsub()).await.map_err(|_| FeedError::Silent)??;
     let (sink, stream) = pubsub.split();
     let mut connection = Connected { app, sink, stream, deaf: HashMap::new() };
-    // What was wished for until now is in the registry.
-    let _ = app.feed.take_wishes();
+    // What was wished for until now is in the registry, which is read after this.
+    app.feed.heed_wishes();
     let shows = app.registry.rooms().into_iter().map(|room| Topic::Show(room.show));
     let customers = app.customers.all().into_iter().map(Topic::Customer);
     let topics: Vec<Topic> = std::iter::once(Topic::Control).chain(shows).chain(customers).collect();

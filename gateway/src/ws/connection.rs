@@ -190,6 +190,12 @@ impl Connection {
         let _ = SockRef::from(&self.stream).shutdown(Shutdown::Both);
     }
 
+    /// Whether its end has begun; true before its session cleans up.
+    pub fn is_over(&self) -> bool {
+        let outbound = self.outbound();
+        outbound.is_ended() || outbound.flow() == Flow::Dead
+    }
+
     /// For the session: registers to be woken, and writes on where the socket was full.
     pub fn poll_write(&self, cx: &mut Context<'_>) -> Flow {
         self.waker.register(cx.waker());

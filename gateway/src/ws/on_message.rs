@@ -59,9 +59,9 @@ impl<'a> Inbound<'a> {
         let (payload, encoding) = match message {
             Message::Text(text) => (Bytes::from(text), Some(Encoding::Json)),
             Message::Binary(bytes) => (bytes, Some(Encoding::Msgpack)),
-            Message::Ping(_) => (Bytes::new(), None),
-            // An answer to our ping, or the other side's goodbye, which the reader answers.
-            Message::Pong(_) | Message::Close(_) | Message::Frame(_) => return Ok(()),
+            Message::Ping(_) | Message::Pong(_) => (Bytes::new(), None),
+            // The other side's goodbye, which the reader answers.
+            Message::Close(_) | Message::Frame(_) => return Ok(()),
         };
         match self.bucket.take(rate(self.app), clock::now_ms()) {
             Verdict::Allowed => {}

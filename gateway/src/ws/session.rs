@@ -126,9 +126,7 @@ impl Reader {
             let mut wire = Wire { connection, unfinished: &mut self.unfinished };
             match self.socket.read(&mut wire) {
                 Ok(message) => {
-                    if matches!(message, Message::Text(_) | Message::Binary(_)) {
-                        self.unfinished = 0;
-                    }
+                    self.unfinished = 0;
                     return Poll::Ready(Event::Message(message));
                 }
                 Err(Error::Io(error)) if error.kind() == std::io::ErrorKind::WouldBlock => {
