@@ -11,4 +11,5 @@
 mod door;
 mod process;
 mod raw;
+mod stack;
 mod stream;
