@@ -19,6 +19,8 @@ const SESSION: &str = "SET lock_timeout = '2s'; SET statement_timeout = '5s'; \
      SET idle_in_transaction_session_timeout = '10s'; SET application_name = 'seatwire-core'; SET TIME ZONE 'UTC'";
 /// Waiting for a free connection, or for a new one; longer means overload or an outage, and the caller is told.
 const WAIT: Duration = Duration::from_secs(2);
+/// Making a connection, which goes on when its caller has stopped waiting.
+const CONNECT: Duration = Duration::from_secs(10);
 
 /// Handle of the database; cheap to clone.
 #[derive(Clone)]
@@ -46,9 +48,14 @@ impl Db {
     /// A connection.
     pub(crate) async fn connection(&self) -> Result<Object<AsyncPgConnection>, TryError> {
         let failed = |text| TryError::Transient { text, lost: false };
-        match tokio::time::timeout(WAIT, self.pool.get()).await {
-            Ok(connection) => connection.map_err(|e| failed(e.to_string())),
-            Err(_) => Err(failed("no connection in time".to_owned())),
+        let pool = self.pool.clone();
+        // In a task of its own: a connection that takes longer than its caller waits is there for the next one. Given
+        // up with each caller, a slow server would never be connected to.
+        let getting = tokio::spawn(async move { tokio::time::timeout(WAIT + CONNECT, pool.get()).await });
+        match tokio::time::timeout(WAIT, getting).await {
+            Ok(Ok(Ok(connection))) => connection.map_err(|e| failed(e.to_string())),
+            Ok(Err(error)) => Err(failed(error.to_string())),
+            Ok(Ok(Err(_))) | Err(_) => Err(failed("no connection in time".to_owned())),
         }
     }
 
@@ -82,7 +89,11 @@ impl Db {
 }
 
 async fn connect(url: String) -> Result<AsyncPgConnection, ConnectionError> {
-    let mut conn = AsyncPgConnection::establish(&url).await?;
-    conn.batch_execute(SESSION).await.map_err(ConnectionError::CouldntSetupConfiguration)?;
-    Ok(conn)
+    let connecting = async {
+        let mut conn = AsyncPgConnection::establish(&url).await?;
+        conn.batch_execute(SESSION).await.map_err(ConnectionError::CouldntSetupConfiguration)?;
+        Ok(conn)
+    };
+    let late = |_| ConnectionError::BadConnection(format!("not connected within {CONNECT:?}"));
+    tokio::time::timeout(CONNECT, connecting).await.map_err(late)?
 }
