@@ -42,7 +42,7 @@ async fn whoever_does_not_know_the_secret_is_closed_without_a_word() {
     }
     // Nobody else was hurt.
     core.session().await.works().await;
-    core.drain().await;
+    core.stop();
 }
 
 #[tokio::test]
@@ -51,7 +51,7 @@ async fn whoever_says_nothing_is_closed_by_the_handshake_deadline() {
     let (mut silent, mut slow) = (core.connect().await, core.connect().await);
     slow.stream.write_all(&[0, 0, 0]).await.unwrap();
     assert!(silent.next().await.is_none() && slow.next().await.is_none());
-    core.drain().await;
+    core.stop();
 }
 
 #[tokio::test]
@@ -73,5 +73,5 @@ async fn versions_are_negotiated() {
         assert_eq!(error.code, ErrorCode::UnsupportedVersion);
         assert!(connection.next().await.is_none(), "and closed");
     }
-    core.drain().await;
+    core.stop();
 }

@@ -10,6 +10,8 @@
 mod handshake;
 mod holds;
 mod http_listener;
+mod operators;
+mod outages;
 mod port;
 mod purchase;
 mod support;

@@ -89,7 +89,7 @@ async fn bodies_that_can_not_be_read_are_refused_by_name_and_the_connection_goes
     assert_eq!(unknown.code, ErrorCode::Unavailable, "{unknown}");
     assert!(unknown.retry_after_ms.is_some());
     port.works().await;
-    core.drain().await;
+    core.stop();
 }
 
 #[tokio::test]
@@ -131,7 +131,7 @@ async fn other_commands_name_their_bad_fields_too() {
         assert_eq!(port.bad_request(kind, &codec::encode(&body)).await.as_deref(), Some(field), "{body}");
     }
     port.works().await;
-    core.drain().await;
+    core.stop();
 }
 
 #[tokio::test]
@@ -150,7 +150,7 @@ async fn unknown_operations_and_versions_are_answered_under_their_own_id() {
         assert_eq!(error.code, ErrorCode::UnsupportedVersion);
     }
     port.works().await;
-    core.drain().await;
+    core.stop();
 }
 
 #[tokio::test]
@@ -171,7 +171,7 @@ async fn an_impossible_length_is_named_and_ends_that_connection_only() {
     assert_eq!(port.reply::<()>(0).await.unwrap_err().code, ErrorCode::BadRequest);
     assert!(port.next().await.is_none());
     other.works().await;
-    core.drain().await;
+    core.stop();
 }
 
 #[tokio::test]
@@ -191,5 +191,5 @@ async fn answers_to_one_write_of_many_commands_come_each_once_also_after_a_half_
     }
     ids.sort_unstable();
     assert_eq!(ids, (100..1_100).collect::<Vec<_>>());
-    core.drain().await;
+    core.stop();
 }

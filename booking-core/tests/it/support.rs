@@ -44,6 +44,11 @@ impl Core {
         Self { address: listening.core, http: listening.core_http, shutdown }
     }
 
+    /// Ends it without a look at what it leaves: without its servers it would try to reach them for a while.
+    pub(crate) fn stop(self) {
+        self.shutdown.start();
+    }
+
     /// Drains it; every task must have ended.
     pub(crate) async fn drain(self) {
         self.shutdown.start();
