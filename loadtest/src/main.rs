@@ -1,6 +1,9 @@
 //! The `loadtest` program: one subcommand a job, each in a module of the library.
 
-use std::process::ExitCode;
+use std::{
+    io::{IsTerminal as _, stderr},
+    process::ExitCode,
+};
 
 use clap::{Parser, Subcommand};
 use seatwire_loadtest::{calibrate, launcher::reaper, provider, up};
@@ -27,7 +30,7 @@ enum Command {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt().with_ansi(stderr().is_terminal()).with_writer(stderr).init();
     match run(Cli::parse().command).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -19,11 +19,12 @@ pub(crate) fn given_or_temporary(
     server: &str,
     account: Option<Account>,
 ) -> Result<(PathBuf, Option<TempDir>), StartError> {
-    let io_error = || StartError::io(server, "making its folder");
     if let Some(folder) = given {
+        let io_error = || StartError::io(server, format!("making {}", folder.display()));
         create_passable(&folder, account).map_err(io_error())?;
         return Ok((folder.canonicalize().map_err(io_error())?, None));
     }
+    let io_error = || StartError::io(server, "making a temporary folder");
     let name = format!("{}{server}-", reaper::FOLDER_PREFIX);
     let temporary = tempfile::Builder::new().prefix(&name).tempdir_in(temporary_root(account)).map_err(io_error())?;
     reaper::watch_folder(temporary.path())?;

@@ -174,6 +174,14 @@ impl StackOptions {
         self
     }
 
+    /// The same with a free port instead of the one that was wanted.
+    pub(crate) fn with_any_gateway_port(mut self) -> Self {
+        if let Some(address) = &mut self.gateway_listen {
+            address.set_port(0);
+        }
+        self
+    }
+
     pub(crate) fn links(&self) -> Vec<Link> {
         let every = [Link::GatewayRedis, Link::CoreRedis, Link::CorePostgres, Link::CoreProvider, Link::ProviderCore];
         let every = every.into_iter().chain((0..self.cores).map(Link::GatewayCore));

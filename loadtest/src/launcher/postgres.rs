@@ -77,7 +77,8 @@ impl Postgres {
         let place = Place { folder: folder.clone(), account };
         let prepared = tokio::task::spawn_blocking(move || place.prepare(&binaries).map(|first| (first, binaries)));
         let (first, binaries) = prepared.await.map_err(|error| StartError::io(NAME, "preparing")(error.into()))??;
-        let data = folder.join("data");
+        // Where it really is: the account may not be able to follow a link to it.
+        let data = folder.join("data").canonicalize().map_err(StartError::io(NAME, "finding its data"))?;
         let program = |port: &Port| Program {
             name: NAME.to_owned(),
             path: binaries.folder.join("postgres"),

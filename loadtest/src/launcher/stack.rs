@@ -48,7 +48,13 @@ struct Provider {
 impl Stack {
     /// Starts everything and returns when all parts say that they are ready.
     pub async fn start(options: StackOptions) -> Result<Self, StartError> {
-        let mut stack = start::start(&options).await?;
+        let mut stack = match start::start(&options).await {
+            // Another launcher wanted the same address at the same moment, and was faster.
+            Err(error) if error.is_port_clash() && options.gateway_listen.is_some() => {
+                start::start(&options.with_any_gateway_port()).await?
+            }
+            result => result?,
+        };
         stack.wait_ready().await?;
         Ok(stack)
     }

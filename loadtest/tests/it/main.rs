@@ -14,3 +14,5 @@ mod servers;
 mod stack;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod up;
