@@ -9,6 +9,7 @@ use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use diesel_async::{AnsiTransactionManager, AsyncPgConnection, TransactionManager};
 use futures_util::future::BoxFuture;
 use rand::Rng;
+use tracing::Instrument;
 
 use super::{Conn, Db, DbError, TryError};
 
@@ -92,7 +93,8 @@ impl Db {
         F: for<'c> Fn(&'c mut Conn) -> Step<'c, End<T>> + Send + Sync + 'static,
     {
         let db = self.clone();
-        let task = self.tasks().spawn(async move { db.attempts(name, &mode, &body).await });
+        // With the span of the command, so that its trace id is in the lines written here.
+        let task = self.tasks().spawn(async move { db.attempts(name, &mode, &body).await }.in_current_span());
         task.await.unwrap_or_else(|e| Err(DbError::Fault(format!("{name}: task failed: {e}"))))
     }
 
