@@ -15,7 +15,7 @@ use crate::shutdown::Shutdown;
 
 /// How often readiness is looked at, and how long a server may take to answer.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-const LOOK_DEADLINE: Duration = Duration::from_secs(1);
+const LOOK_DEADLINE: Duration = Duration::from_secs(2);
 /// How often the rows that wait are counted for the metrics.
 const COUNT_EVERY: Duration = Duration::from_secs(5);
 

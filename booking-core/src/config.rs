@@ -3,20 +3,19 @@
 //! Clap only collects texts; [`ServeArgs::check`] reads all of them and reports every problem at once, each naming the
 //! variable and what is wrong with it. Nothing else in the core reads the environment.
 
+mod args;
+mod problems;
 mod secret;
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::str::FromStr;
 use std::time::Duration;
 
+pub use self::args::ServeArgs;
+use self::problems::Problems;
 pub use self::secret::Secret;
 
-/// Shortest secret that is accepted, bytes.
-const SECRET_BYTES_MIN: usize = 16;
 const POSTGRES_SCHEMES: &[&str] = &["postgres://", "postgresql://"];
-/// Longest duration that is accepted, milliseconds: a day.
-const DURATION_MS_MAX: u64 = 86_400_000;
 
 /// How log lines are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,92 +54,6 @@ pub struct Config {
     pub paying: Duration,
     pub log: String,
     pub log_format: LogFormat,
-}
-
-/// Flags of `serve`. All are texts here, so that one bad value does not hide the next.
-#[derive(Debug, clap::Args)]
-pub struct ServeArgs {
-    /// Address of the MessagePack port for gateways and backends; port 0 takes a free one
-    #[arg(long, env = "SEATWIRE_CORE_LISTEN", default_value = "127.0.0.1:7100", value_name = "ADDRESS")]
-    core_listen: String,
-    /// Address of the HTTP listener: payment webhooks, /admin, /live, /ready, /metrics
-    #[arg(long, env = "SEATWIRE_CORE_HTTP_LISTEN", default_value = "127.0.0.1:7101", value_name = "ADDRESS")]
-    core_http_listen: String,
-    /// Name of this instance in logs and to gateways [default: core-<pid>]
-    #[arg(long, env = "SEATWIRE_CORE_NAME", value_name = "NAME")]
-    core_name: Option<String>,
-    /// Redis or Valkey: holds and the live seat map
-    #[arg(
-        long,
-        env = "SEATWIRE_REDIS_URL",
-        default_value = "redis://127.0.0.1:6379",
-        value_name = "URL",
-        hide_env_values = true
-    )]
-    redis_url: String,
-    /// PostgreSQL with the role seatwire_core: the truth [required]
-    #[arg(long, env = "SEATWIRE_DATABASE_URL", value_name = "URL", hide_env_values = true)]
-    database_url: Option<String>,
-    /// Connections to PostgreSQL
-    #[arg(long, env = "SEATWIRE_DATABASE_POOL", default_value = "16", value_name = "COUNT")]
-    database_pool: String,
-    /// Secret shared with gateways and backends on the MessagePack port, at least 16 bytes [required]
-    #[arg(long, env = "SEATWIRE_CORE_SECRET", value_name = "SECRET", hide_env_values = true)]
-    core_secret: Option<String>,
-    /// Key of hold ids, the same in all cores, at least 16 bytes [required]
-    #[arg(long, env = "SEATWIRE_HOLD_SECRET", value_name = "SECRET", hide_env_values = true)]
-    hold_secret: Option<String>,
-    /// Bearer token of the admin routes, at least 16 bytes [required]
-    #[arg(long, env = "SEATWIRE_ADMIN_TOKEN", value_name = "SECRET", hide_env_values = true)]
-    admin_token: Option<String>,
-    /// Base URL of the payment provider's API
-    #[arg(long, env = "SEATWIRE_PROVIDER_URL", default_value = "http://127.0.0.1:7200", value_name = "URL")]
-    provider_url: String,
-    /// Key id for the provider's API [required]
-    #[arg(long, env = "SEATWIRE_PROVIDER_KEY_ID", value_name = "ID")]
-    provider_key_id: Option<String>,
-    /// Key secret for the provider's API [required]
-    #[arg(long, env = "SEATWIRE_PROVIDER_KEY_SECRET", value_name = "SECRET", hide_env_values = true)]
-    provider_key_secret: Option<String>,
-    /// Base URL of the checkout page as browsers reach it [default: the provider's URL]
-    #[arg(long, env = "SEATWIRE_CHECKOUT_URL", value_name = "URL")]
-    checkout_url: Option<String>,
-    /// Secrets of webhook signatures, separated by commas; any may match, for rotation [required]
-    #[arg(long, env = "SEATWIRE_WEBHOOK_SECRETS", value_name = "SECRETS", hide_env_values = true)]
-    webhook_secrets: Option<String>,
-    /// URL of the page, where the checkout returns to
-    #[arg(long, env = "SEATWIRE_PUBLIC_URL", default_value = "http://127.0.0.1:7000", value_name = "URL")]
-    public_url: String,
-    /// How long a hold lasts, and each extension of it, milliseconds
-    #[arg(long, env = "SEATWIRE_HOLD_MS", default_value = "300000", value_name = "MS")]
-    hold_ms: String,
-    /// How often a customer may extend a hold
-    #[arg(long, env = "SEATWIRE_HOLD_EXTENSIONS", default_value = "2", value_name = "COUNT")]
-    hold_extensions: String,
-    /// No extension lets a hold live longer than this, milliseconds
-    #[arg(long, env = "SEATWIRE_HOLD_LIFETIME_MS", default_value = "900000", value_name = "MS")]
-    hold_lifetime_ms: String,
-    /// How much longer a hold is honoured than the customer is told, milliseconds
-    #[arg(long, env = "SEATWIRE_HOLD_GRACE_MS", default_value = "2000", value_name = "MS")]
-    hold_grace_ms: String,
-    /// Seats that one customer may have at one show: held, pending and booked together
-    #[arg(long, env = "SEATWIRE_HOLD_SEATS_MAX", default_value = "10", value_name = "COUNT")]
-    hold_seats_max: String,
-    /// Live holds that one customer may have at one show
-    #[arg(long, env = "SEATWIRE_HOLDS_MAX", default_value = "2", value_name = "COUNT")]
-    holds_max: String,
-    /// How long a pending booking waits for its payment, milliseconds
-    #[arg(long, env = "SEATWIRE_CLAIM_MS", default_value = "720000", value_name = "MS")]
-    claim_ms: String,
-    /// A hold that is being booked lasts at least this much longer, milliseconds
-    #[arg(long, env = "SEATWIRE_PAYING_MS", default_value = "60000", value_name = "MS")]
-    paying_ms: String,
-    /// Which log lines are written: a level, or a filter such as info,seatwire_core::saga=debug
-    #[arg(long, env = "SEATWIRE_LOG", default_value = "info", value_name = "FILTER")]
-    log: String,
-    /// How log lines are written to standard error: text or json
-    #[arg(long, env = "SEATWIRE_LOG_FORMAT", default_value = "text", value_name = "FORMAT")]
-    log_format: String,
 }
 
 /// Everything that is wrong, one line each.
@@ -213,99 +126,11 @@ impl ServeArgs {
     }
 }
 
-/// Collects problems; each reader answers a stand-in after a problem, which never leaves [`ServeArgs::check`].
-#[derive(Default)]
-struct Problems(Vec<String>);
-
-impl Problems {
-    fn add(&mut self, variable: &str, what: impl fmt::Display) {
-        self.0.push(format!("{variable} (--{}): {what}", flag_of(variable)));
-    }
-
-    fn required(&mut self, variable: &str, value: Option<String>) -> String {
-        let value = value.unwrap_or_default();
-        if value.is_empty() {
-            self.add(variable, "is required");
-        }
-        value
-    }
-
-    fn address(&mut self, variable: &str, text: &str) -> SocketAddr {
-        text.parse().unwrap_or_else(|_| {
-            self.add(variable, format_args!("must be an address and port such as 127.0.0.1:7100, not {text:?}"));
-            SocketAddr::from(([0, 0, 0, 0], 0))
-        })
-    }
-
-    fn number<T: FromStr + PartialOrd + fmt::Display>(&mut self, variable: &str, text: &str, min: T, max: T) -> T {
-        match text.parse() {
-            Ok(number) if number >= min && number <= max => number,
-            _ => {
-                self.add(variable, format_args!("must be a number from {min} to {max}, not {text:?}"));
-                min
-            }
-        }
-    }
-
-    fn duration(&mut self, variable: &str, text: &str, min: u64) -> Duration {
-        Duration::from_millis(self.number(variable, text, min, DURATION_MS_MAX))
-    }
-
-    /// Texts of secrets are never repeated in a problem.
-    fn secret(&mut self, variable: &str, value: Option<String>) -> Secret {
-        let value = self.required(variable, value);
-        if !value.is_empty() && value.len() < SECRET_BYTES_MIN {
-            let len = value.len();
-            self.add(variable, format_args!("must have at least {SECRET_BYTES_MIN} bytes, this one has {len}"));
-        }
-        Secret::new(value)
-    }
-
-    fn secrets(&mut self, variable: &str, value: Option<String>) -> Vec<Secret> {
-        let value = self.required(variable, value);
-        let secrets: Vec<_> = value.split(',').map(str::trim).map(|s| Secret::new(s.to_owned())).collect();
-        if !value.is_empty() && secrets.iter().any(|secret| secret.expose().is_empty()) {
-            self.add(variable, "has an empty secret between its commas");
-        }
-        secrets
-    }
-
-    /// A URL that may hold a password: only its scheme is checked here, and its text is not repeated.
-    fn scheme(&mut self, variable: &str, value: Option<String>, schemes: &[&str]) -> Secret {
-        let value = self.required(variable, value);
-        if !value.is_empty() && !schemes.iter().any(|scheme| value.starts_with(scheme)) {
-            self.add(variable, format_args!("must start with {}", schemes.join(" or ")));
-        }
-        Secret::new(value)
-    }
-
-    /// An HTTP base URL, without the slash at its end.
-    fn url(&mut self, variable: &str, text: &str) -> String {
-        let url: Option<axum::http::Uri> = text.parse().ok();
-        let right = url.is_some_and(|url| matches!(url.scheme_str(), Some("http" | "https")) && url.query().is_none());
-        if !right {
-            self.add(variable, format_args!("must be a URL such as http://127.0.0.1:7200, not {text:?}"));
-        }
-        text.trim_end_matches('/').to_owned()
-    }
-
-    fn filter(&mut self, variable: &str, text: String) -> String {
-        if let Err(error) = text.parse::<tracing_subscriber::filter::Targets>() {
-            self.add(variable, format_args!("is no log filter: {error}"));
-        }
-        text
-    }
-}
-
-/// `SEATWIRE_CORE_LISTEN` → `core-listen`.
-fn flag_of(variable: &str) -> String {
-    variable.trim_start_matches("SEATWIRE_").to_lowercase().replace('_', "-")
-}
-
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use clap::{CommandFactory, FromArgMatches, Parser};
 
+    use super::problems::flag_of;
     use super::*;
 
     #[derive(Parser)]
@@ -321,8 +146,13 @@ mod tests {
         Cli::from_arg_matches(&matches).unwrap().serve.check()
     }
 
+    /// A configuration whose servers are out of reach.
+    pub(crate) fn nowhere() -> Config {
+        check(&[RIGHT, &["--redis-url=redis://127.0.0.1:1"]].concat()).unwrap()
+    }
+
     const RIGHT: &[&str] = &[
-        "--database-url=postgres://u:p@h/d",
+        "--database-url=postgres://u:p@127.0.0.1:1/d",
         "--core-secret=0123456789abcdef",
         "--hold-secret=0123456789abcdef",
         "--admin-token=0123456789abcdef",
@@ -374,7 +204,7 @@ mod tests {
         assert_eq!(config.webhook_secrets.len(), 2);
         assert_eq!(config.hold, Duration::from_secs(300));
         let debug = format!("{config:?}");
-        assert!(!debug.contains("0123456789") && !debug.contains("u:p@h"), "{debug}");
+        assert!(!debug.contains("0123456789") && !debug.contains("u:p@"), "{debug}");
     }
 
     #[test]

@@ -152,6 +152,20 @@ mod tests {
         assert_eq!(refused(&json!({"customer": "ann", "key": "k"})).0.as_deref(), Some("show"));
     }
 
+    #[tokio::test]
+    async fn a_command_that_is_late_already_is_not_run() {
+        let app = App::new(crate::config::tests::nowhere()).unwrap();
+        // Of no shows: run, it would succeed without any server.
+        let body = codec::encode(&GetPositions { shows: Vec::new() });
+        let frame = Frame { deadline_ms: 1_000, ..Frame::new(GetPositions::OP, 1, body) };
+        let now = Instant::now();
+        assert!(answer(&app, &frame, now).await.is_ok());
+        let received = now.checked_sub(Duration::from_secs(1)).unwrap();
+        assert_eq!(answer(&app, &frame, received).await.unwrap_err().code, ErrorCode::DeadlineExceeded);
+        let patient = Frame { deadline_ms: 0, ..frame };
+        assert!(answer(&app, &patient, received).await.is_ok(), "0 means no deadline");
+    }
+
     #[test]
     fn hostile_bodies_are_refused_without_being_believed() {
         let nested = [vec![0x91; 100_000], vec![0xC0]].concat();

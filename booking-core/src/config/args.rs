@@ -1,0 +1,87 @@
+//! The flags of `serve` with their help, variables and defaults; nothing is judged here.
+
+/// Flags of `serve`. All are texts here, so that one bad value does not hide the next.
+#[derive(Debug, clap::Args)]
+pub struct ServeArgs {
+    /// Address of the MessagePack port for gateways and backends; port 0 takes a free one
+    #[arg(long, env = "SEATWIRE_CORE_LISTEN", default_value = "127.0.0.1:7100", value_name = "ADDRESS")]
+    pub(super) core_listen: String,
+    /// Address of the HTTP listener: payment webhooks, /admin, /live, /ready, /metrics
+    #[arg(long, env = "SEATWIRE_CORE_HTTP_LISTEN", default_value = "127.0.0.1:7101", value_name = "ADDRESS")]
+    pub(super) core_http_listen: String,
+    /// Name of this instance in logs and to gateways [default: core-<pid>]
+    #[arg(long, env = "SEATWIRE_CORE_NAME", value_name = "NAME")]
+    pub(super) core_name: Option<String>,
+    /// Redis or Valkey: holds and the live seat map
+    #[arg(
+        long,
+        env = "SEATWIRE_REDIS_URL",
+        default_value = "redis://127.0.0.1:6379",
+        value_name = "URL",
+        hide_env_values = true
+    )]
+    pub(super) redis_url: String,
+    /// PostgreSQL with the role seatwire_core: the truth [required]
+    #[arg(long, env = "SEATWIRE_DATABASE_URL", value_name = "URL", hide_env_values = true)]
+    pub(super) database_url: Option<String>,
+    /// Connections to PostgreSQL
+    #[arg(long, env = "SEATWIRE_DATABASE_POOL", default_value = "16", value_name = "COUNT")]
+    pub(super) database_pool: String,
+    /// Secret shared with gateways and backends on the MessagePack port, at least 16 bytes [required]
+    #[arg(long, env = "SEATWIRE_CORE_SECRET", value_name = "SECRET", hide_env_values = true)]
+    pub(super) core_secret: Option<String>,
+    /// Key of hold ids, the same in all cores, at least 16 bytes [required]
+    #[arg(long, env = "SEATWIRE_HOLD_SECRET", value_name = "SECRET", hide_env_values = true)]
+    pub(super) hold_secret: Option<String>,
+    /// Bearer token of the admin routes, at least 16 bytes [required]
+    #[arg(long, env = "SEATWIRE_ADMIN_TOKEN", value_name = "SECRET", hide_env_values = true)]
+    pub(super) admin_token: Option<String>,
+    /// Base URL of the payment provider's API
+    #[arg(long, env = "SEATWIRE_PROVIDER_URL", default_value = "http://127.0.0.1:7200", value_name = "URL")]
+    pub(super) provider_url: String,
+    /// Key id for the provider's API [required]
+    #[arg(long, env = "SEATWIRE_PROVIDER_KEY_ID", value_name = "ID")]
+    pub(super) provider_key_id: Option<String>,
+    /// Key secret for the provider's API [required]
+    #[arg(long, env = "SEATWIRE_PROVIDER_KEY_SECRET", value_name = "SECRET", hide_env_values = true)]
+    pub(super) provider_key_secret: Option<String>,
+    /// Base URL of the checkout page as browsers reach it [default: the provider's URL]
+    #[arg(long, env = "SEATWIRE_CHECKOUT_URL", value_name = "URL")]
+    pub(super) checkout_url: Option<String>,
+    /// Secrets of webhook signatures, separated by commas; any may match, for rotation [required]
+    #[arg(long, env = "SEATWIRE_WEBHOOK_SECRETS", value_name = "SECRETS", hide_env_values = true)]
+    pub(super) webhook_secrets: Option<String>,
+    /// URL of the page, where the checkout returns to
+    #[arg(long, env = "SEATWIRE_PUBLIC_URL", default_value = "http://127.0.0.1:7000", value_name = "URL")]
+    pub(super) public_url: String,
+    /// How long a hold lasts, and each extension of it, milliseconds
+    #[arg(long, env = "SEATWIRE_HOLD_MS", default_value = "300000", value_name = "MS")]
+    pub(super) hold_ms: String,
+    /// How often a customer may extend a hold
+    #[arg(long, env = "SEATWIRE_HOLD_EXTENSIONS", default_value = "2", value_name = "COUNT")]
+    pub(super) hold_extensions: String,
+    /// No extension lets a hold live longer than this, milliseconds
+    #[arg(long, env = "SEATWIRE_HOLD_LIFETIME_MS", default_value = "900000", value_name = "MS")]
+    pub(super) hold_lifetime_ms: String,
+    /// How much longer a hold is honoured than the customer is told, milliseconds
+    #[arg(long, env = "SEATWIRE_HOLD_GRACE_MS", default_value = "2000", value_name = "MS")]
+    pub(super) hold_grace_ms: String,
+    /// Seats that one customer may have at one show: held, pending and booked together
+    #[arg(long, env = "SEATWIRE_HOLD_SEATS_MAX", default_value = "10", value_name = "COUNT")]
+    pub(super) hold_seats_max: String,
+    /// Live holds that one customer may have at one show
+    #[arg(long, env = "SEATWIRE_HOLDS_MAX", default_value = "2", value_name = "COUNT")]
+    pub(super) holds_max: String,
+    /// How long a pending booking waits for its payment, milliseconds
+    #[arg(long, env = "SEATWIRE_CLAIM_MS", default_value = "720000", value_name = "MS")]
+    pub(super) claim_ms: String,
+    /// A hold that is being booked lasts at least this much longer, milliseconds
+    #[arg(long, env = "SEATWIRE_PAYING_MS", default_value = "60000", value_name = "MS")]
+    pub(super) paying_ms: String,
+    /// Which log lines are written: a level, or a filter such as info,seatwire_core::saga=debug
+    #[arg(long, env = "SEATWIRE_LOG", default_value = "info", value_name = "FILTER")]
+    pub(super) log: String,
+    /// How log lines are written to standard error: text or json
+    #[arg(long, env = "SEATWIRE_LOG_FORMAT", default_value = "text", value_name = "FORMAT")]
+    pub(super) log_format: String,
+}
