@@ -15,8 +15,53 @@ use super::{Reply, respond};
 
 const INDEX: &str = "index.html";
 
+const HTML: &str = "text/html; charset=utf-8";
+const SCRIPT: &str = "text/javascript; charset=utf-8";
+const CSS: &str = "text/css; charset=utf-8";
+const SVG: &str = "image/svg+xml";
+
+/// One row of the table.
+macro_rules! page_file {
+    ($name:literal, $kind:expr) => {
+        ($name, $kind, include_bytes!(concat!("../../assets/", $name)))
+    };
+}
+
 /// Every file of the page: name below `/assets/`, type, content.
-const FILES: &[(&str, &str, &[u8])] = &[];
+const FILES: &[(&str, &str, &[u8])] = &[
+    page_file!("api.js", SCRIPT),
+    page_file!("app.css", CSS),
+    page_file!("app.js", SCRIPT),
+    page_file!("backoff.js", SCRIPT),
+    page_file!("booking_text.js", SCRIPT),
+    page_file!("booking_view.js", SCRIPT),
+    page_file!("bookings_view.js", SCRIPT),
+    page_file!("checkout.js", SCRIPT),
+    page_file!("client.js", SCRIPT),
+    page_file!("connection_badge.js", SCRIPT),
+    page_file!("countdown.js", SCRIPT),
+    page_file!("dom.js", SCRIPT),
+    page_file!("format.js", SCRIPT),
+    page_file!("hold_card.js", SCRIPT),
+    page_file!("icon.svg", SVG),
+    page_file!("index.html", HTML),
+    page_file!("layout.js", SCRIPT),
+    page_file!("notice.js", SCRIPT),
+    page_file!("pending_card.js", SCRIPT),
+    page_file!("refusal.js", SCRIPT),
+    page_file!("seat_art.js", SCRIPT),
+    page_file!("seat_grid.js", SCRIPT),
+    page_file!("seat_map.css", CSS),
+    page_file!("seat_map_canvas.js", SCRIPT),
+    page_file!("seat_map_svg.js", SCRIPT),
+    page_file!("seat_painter.js", SCRIPT),
+    page_file!("show_panel.js", SCRIPT),
+    page_file!("show_view.js", SCRIPT),
+    page_file!("shows_view.js", SCRIPT),
+    page_file!("token.js", SCRIPT),
+    page_file!("viewer.js", SCRIPT),
+    page_file!("viewport.js", SCRIPT),
+];
 
 /// Scripts, styles, images and connections only from where the page itself comes from; no frames, no plug-ins.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \

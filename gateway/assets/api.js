@@ -1,0 +1,39 @@
+// What the page reads over plain HTTP.
+
+import { guestToken } from "./token.js";
+import { CommandError } from "./client.js";
+
+async function answer(response) {
+  let body = null;
+  try {
+    body = await response.json();
+  } catch {
+    // Not JSON: the status says enough.
+  }
+  if (response.ok && body) return body;
+  throw new CommandError(body?.code ? body : { code: "UNAVAILABLE", message: `the server answered ${response.status}` });
+}
+
+async function authorized(path, refused = null) {
+  const token = await guestToken(refused);
+  const response = await fetch(path, { headers: { authorization: `Bearer ${token}` }, cache: "no-store" });
+  if (response.status === 401 && refused === null) return authorized(path, token);
+  return answer(response);
+}
+
+export async function fetchShows() {
+  return (await answer(await fetch("/api/shows", { cache: "no-store" }))).shows;
+}
+
+export async function fetchLayout(show, version) {
+  const query = version ? `?v=${version}` : "";
+  return answer(await fetch(`/api/shows/${show}/layout${query}`));
+}
+
+export function fetchBooking(booking) {
+  return authorized(`/api/bookings/${booking}`);
+}
+
+export function fetchBookings(beforeMs) {
+  return authorized(`/api/bookings${beforeMs ? `?before_ms=${beforeMs}` : ""}`);
+}

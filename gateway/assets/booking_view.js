@@ -1,0 +1,190 @@
+// One booking: after the checkout page, and from the list of bookings. While it is pending it is asked for again and
+// again, slower with time, and a push makes it faster; the three phases tell a waiting customer what happens.
+
+import { fetchBooking } from "./api.js";
+import { reference, refundTexts } from "./booking_text.js";
+import { checkoutAddress } from "./checkout.js";
+import { Countdown } from "./countdown.js";
+import { h } from "./dom.js";
+import { clock, day, list, money, plural, time } from "./format.js";
+import { refusalText } from "./refusal.js";
+
+const PHASES = [
+  { untilMs: 10000, everyMs: 1000, title: "Processing your payment…", text: "This takes a few seconds." },
+  { untilMs: 30000, everyMs: 3000, title: "Waiting for your bank…", text: "The bank has not confirmed yet. Please leave this page open." },
+  {
+    untilMs: Infinity,
+    everyMs: 10000,
+    title: "Payment pending, your money is safe",
+    text: "Your bank takes longer than usual. As soon as it confirms, the seats are yours, whether this page is open or not. If it can't be completed, nothing is charged, or the money comes back.",
+  },
+];
+
+export function bookingView(context, id) {
+  const view = new BookingView(context, id);
+  return { element: view.element, title: "Booking", destroy: () => view.destroy(), shown: () => view.ask() };
+}
+
+class BookingView {
+  #timer = 0;
+  #phaseTimer = 0;
+  #gone = false;
+  #booking = null;
+  #show = null;
+  #startedAt = performance.now();
+  #drawn = "";
+
+  constructor(context, id) {
+    Object.assign(this, context);
+    this.id = id;
+    this.element = h("section", { class: "page narrow", "aria-live": "polite" });
+    this.left = h("span", { class: "hold-time", role: "timer", "aria-live": "off" });
+    this.countdown = new Countdown((ms) => (this.left.textContent = ms > 0 ? clock(ms) : "0:00"));
+    this.stop = this.client.on("push", (push) => {
+      if (push.p === "reread") this.ask();
+      if (push.p === "booking" && push.booking.booking === id) this.#is(push.booking);
+    });
+    this.#waiting();
+    this.ask();
+  }
+
+  get #phase() {
+    const since = performance.now() - this.#startedAt;
+    return PHASES.findIndex(({ untilMs }) => since < untilMs);
+  }
+
+  async ask() {
+    clearTimeout(this.#timer);
+    try {
+      this.#is(await fetchBooking(this.id));
+    } catch (error) {
+      if (this.#gone) return;
+      if (error.code === "NOT_OWNER" || error.code === "BAD_REQUEST") return this.#unknown(error);
+    }
+    if (this.#gone || (this.#booking && this.#booking.state !== "pending" && !this.#refundOpen)) return;
+    const { everyMs } = PHASES[this.#phase];
+    this.#timer = setTimeout(() => this.ask(), everyMs * (1 + Math.random() * 0.2));
+  }
+
+  get #refundOpen() {
+    return (this.#booking.refunds ?? []).some(({ state }) => state === "due" || state === "requested");
+  }
+
+  #is(booking) {
+    if (this.#gone || (this.#booking && this.#booking.version > booking.version)) return;
+    this.#booking = booking;
+    if (booking.state === "pending") this.countdown.set(booking.remaining_ms);
+    else this.countdown.stop();
+    if (!this.#show) this.#readShow(booking.show);
+    this.#draw();
+  }
+
+  async #readShow(id) {
+    this.#show = {};
+    try {
+      this.#show = (await this.shows()).find(({ show }) => show === id) ?? {};
+    } catch {
+      return;
+    }
+    if (!this.#gone) this.#draw();
+  }
+
+  #waiting() {
+    this.#draw();
+    clearTimeout(this.#phaseTimer);
+    const { untilMs } = PHASES[this.#phase];
+    if (untilMs === Infinity) return;
+    this.#phaseTimer = setTimeout(() => this.#waiting(), untilMs - (performance.now() - this.#startedAt) + 20);
+  }
+
+  #draw() {
+    const booking = this.#booking;
+    if (booking && booking.state !== "pending") clearTimeout(this.#phaseTimer);
+    // Drawn again only when something differs: the section is a live region, and focus must stay.
+    const key = `${booking?.version} ${booking?.state} ${refundTexts(booking ?? {})} ${this.#phase} ${this.#show?.movie}`;
+    if (this.#drawn === key) return;
+    this.#drawn = key;
+    const parts = { confirmed: () => this.#confirmed(), expired: () => this.#ended(), cancelled: () => this.#ended() };
+    this.element.replaceChildren(...(parts[booking?.state] ?? (() => this.#pending()))());
+    this.element.dataset.state = booking?.state ?? "pending";
+    this.element.dataset.phase = String(this.#phase + 1);
+  }
+
+  #summary() {
+    const booking = this.#booking;
+    const show = this.#show ?? {};
+    const row = (name, value, id) => h("div", {}, h("dt", { text: name }), h("dd", { id, text: value }));
+    return h(
+      "dl",
+      { class: "summary" },
+      show.movie && row("Show", `${show.movie}, ${day(show.starts_at_ms)}, ${time(show.starts_at_ms)}`),
+      show.theater && row("Where", `${show.theater}, ${show.screen}, ${show.city}`),
+      row(booking.labels.length === 1 ? "Seat" : "Seats", list(booking.labels), "booking-seats"),
+      row("Amount", money(booking.amount, booking.currency)),
+      row("Reference", reference(booking), "booking-reference"),
+    );
+  }
+
+  #pending() {
+    const phase = PHASES[this.#phase];
+    const booking = this.#booking;
+    const url = booking && checkoutAddress(booking);
+    return [
+      h("div", { class: "status-picture" }, h("span", { class: this.#phase < 2 ? "spinner" : "safe", "aria-hidden": "true" })),
+      h("h1", { id: "booking-title", text: phase.title }),
+      h("p", { class: "lead", text: phase.text }),
+      booking && this.#summary(),
+      booking && h("p", { class: "muted" }, "Your seats stay reserved for payment for ", this.left, "."),
+      h(
+        "div",
+        { class: "actions centred" },
+        url && h("a", { class: "button", id: "pay-again", href: url }, "Not paid yet? Go to payment"),
+        (this.#phase === 2 || booking) && h("a", { class: this.#phase === 2 ? "button primary" : "button quiet", id: "to-bookings", href: "/#/bookings" }, "My bookings"),
+      ),
+    ].filter(Boolean);
+  }
+
+  #confirmed() {
+    const booking = this.#booking;
+    return [
+      h("div", { class: "status-picture" }, h("span", { class: "done", "aria-hidden": "true", text: "✓" })),
+      h("h1", { id: "booking-title", text: "Your booking is confirmed" }),
+      h("p", { class: "lead", text: `${plural(booking.labels.length, "seat")} for you. The tickets go to your e-mail address.` }),
+      h("p", { class: "ticket-seats", id: "confirmation-seats" }, booking.labels.map((label) => h("span", { class: "chip big", text: label }))),
+      this.#summary(),
+      ...refundTexts(booking).map((text) => h("p", { class: "refund", text })),
+      h("div", { class: "actions centred" }, h("a", { class: "button primary", href: "/#/bookings" }, "My bookings"), h("a", { class: "button quiet", href: `/#/show/${booking.show}` }, "Back to the seat map")),
+    ];
+  }
+
+  #ended() {
+    const booking = this.#booking;
+    const refunds = refundTexts(booking);
+    const expired = booking.state === "expired";
+    return [
+      h("div", { class: "status-picture" }, h("span", { class: "ended", "aria-hidden": "true", text: "–" })),
+      h("h1", { id: "booking-title", text: expired ? "The time to pay is over" : "This booking is cancelled" }),
+      h("p", { class: "lead", text: refunds.length ? "The seats are no longer yours. Your money comes back:" : expired ? "The seats went back on sale. You were not charged; should a payment still arrive, you get the seats if they are free, else the money back." : "The seats went back on sale." }),
+      ...refunds.map((text) => h("p", { class: "refund", id: "refund", text })),
+      this.#summary(),
+      h("div", { class: "actions centred" }, h("a", { class: "button primary", href: `/#/show/${booking.show}` }, "Choose other seats"), h("a", { class: "button quiet", href: "/#/bookings" }, "My bookings")),
+    ];
+  }
+
+  #unknown(error) {
+    clearTimeout(this.#phaseTimer);
+    this.element.replaceChildren(
+      h("h1", { text: "Booking not found" }),
+      h("p", { class: "lead", text: `${refusalText(error)} If you paid, the confirmation comes by e-mail all the same.` }),
+      h("div", { class: "actions centred" }, h("a", { class: "button primary", href: "/#/bookings" }, "My bookings")),
+    );
+  }
+
+  destroy() {
+    this.#gone = true;
+    clearTimeout(this.#timer);
+    clearTimeout(this.#phaseTimer);
+    this.countdown.stop();
+    this.stop();
+  }
+}

@@ -1,0 +1,87 @@
+// What a refusal means, in words for the customer.
+
+import { list, wait, plural } from "./format.js";
+
+const SEAT_REASONS = {
+  held: ["is held by someone else", "are held by someone else"],
+  booked: ["is already sold", "are already sold"],
+  blocked: ["is not for sale", "are not for sale"],
+  no_such_seat: ["does not exist in this plan", "do not exist in this plan"],
+  orphan: ["would be left alone between two taken seats", "would be left alone"],
+};
+
+/** "A5 is held by someone else. B1 and B2 are already sold." */
+export function seatReasons(conflicts, label) {
+  const byReason = Map.groupBy
+    ? Map.groupBy(conflicts, (c) => c.reason)
+    : conflicts.reduce((map, c) => map.set(c.reason, [...(map.get(c.reason) ?? []), c]), new Map());
+  return [...byReason]
+    .map(([reason, seats]) => {
+      const words = SEAT_REASONS[reason] ?? ["is not available", "are not available"];
+      const labels = seats.map((c) => c.label ?? label(c.seat));
+      return `${list(labels)} ${words[labels.length === 1 ? 0 : 1]}.`;
+    })
+    .join(" ");
+}
+
+/** The whole sentence for an error of a command. */
+export function refusalText(error, label = (seat) => `#${seat}`) {
+  const body = error.body ?? { code: error.code ?? "INTERNAL", message: error.message };
+  const seats = body.seats?.length ? seatReasons(body.seats, label) : "";
+  switch (body.code) {
+    case "TAKEN":
+    case "NO_SUCH_SEAT":
+      return seats || "One of the seats is no longer available.";
+    case "ORPHAN":
+      return `${seats || "This choice would leave a single seat alone."} Please choose without a single gap.`;
+    case "LIMIT":
+      return body.limit ? `The limit of ${body.limit} is reached: ${body.message}.` : `A limit is reached: ${body.message}.`;
+    case "NOT_ON_SALE":
+      return body.opens_in_ms ? `The sale opens in ${wait(body.opens_in_ms)}.` : "The sale has not opened yet.";
+    case "SALE_CLOSED":
+      return "The sale of this show is closed.";
+    case "COOL_DOWN":
+      return `Several of your holds ran out unused. Please wait ${wait(body.retry_after_ms ?? 0)} and try again.`;
+    case "IN_PAYMENT":
+      return "These seats are already being paid for.";
+    case "GONE":
+      return "Your hold is over, and the seats are free for everybody again.";
+    case "EXPIRED":
+      return "The time to pay is over. If you paid, your money comes back.";
+    case "NOT_OWNER":
+      return "This booking is not known to this browser.";
+    case "NO_SUCH_SHOW":
+      return "There is no such show.";
+    case "DEADLINE_EXCEEDED":
+      return "The server did not answer in time. Nothing is lost: please try again.";
+    case "NOT_READY":
+    case "OVERLOADED":
+    case "RATE_LIMITED":
+    case "UNAVAILABLE":
+      return "The server is busy at the moment. Please try again shortly.";
+    case "BAD_REQUEST":
+      return body.field ? `${body.field}: ${body.message}` : body.message;
+    default:
+      return body.message || plural(1, "unexpected error");
+  }
+}
+
+/** Why a hold is over. */
+export function holdEndText(reason, labels) {
+  const seats = list(labels);
+  const is = labels.length === 1 ? "is" : "are";
+  switch (reason) {
+    case "expired":
+      return `Your time for ${seats} ran out: ${labels.length === 1 ? "the seat is" : "the seats are"} free for everybody again.`;
+    case "released":
+      return `${seats} ${is} released.`;
+    case "seats_lost":
+      return `${seats} ${is} no longer yours: sold to somebody else or taken off sale. You were not charged.`;
+    case "operator":
+      return `The organiser ended your hold of ${seats}. You were not charged.`;
+    case "reset":
+      return `Your hold of ${seats} was lost by a server fault. You were not charged; please choose again.`;
+    default:
+      return `Your hold of ${seats} is over.`;
+  }
+}
