@@ -7,6 +7,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod command_line;
 mod handshake;
 mod holds;
 mod http_listener;
