@@ -11,6 +11,7 @@ mod command_line;
 mod handshake;
 mod holds;
 mod http_listener;
+mod ledger;
 mod operators;
 mod outages;
 mod port;

@@ -1,0 +1,11 @@
+//! Bookings and money on a real PostgreSQL, a real Redis and the simulated provider as a process. Workers do not run by
+//! themselves: tests call their steps, so that nothing has to be slept for. Every test ends with the ledger's checks.
+
+mod checks;
+mod claims;
+mod contention;
+mod guards;
+mod outages;
+mod payments;
+mod rig;
+mod webhooks;
