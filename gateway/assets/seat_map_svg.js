@@ -38,6 +38,8 @@ export class SvgSeatMap {
     this.element = document.createElement("div");
     this.element.className = "seat-map-scroll";
     this.element.append(this.svg);
+    // Where the map is wider than the screen, its middle is seen first.
+    requestAnimationFrame(() => (this.element.scrollLeft = (this.element.scrollWidth - this.element.clientWidth) / 2));
   }
 
   #head() {

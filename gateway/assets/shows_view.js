@@ -72,7 +72,7 @@ export function showsView(context) {
 
 function groups(shows, countdowns) {
   const byPlace = new Map();
-  for (const show of shows) {
+  for (const show of [...shows].sort((a, b) => a.city.localeCompare(b.city) || a.starts_at_ms - b.starts_at_ms)) {
     const key = `${show.city}\n${dayKey(show.starts_at_ms)}`;
     if (!byPlace.has(key)) byPlace.set(key, []);
     byPlace.get(key).push(show);

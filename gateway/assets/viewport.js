@@ -1,6 +1,8 @@
 // Where a drawing stands on a canvas: pan by drag, zoom by wheel, pinch or keys. Knows nothing of seats.
 
 const CLICK_MOVE_PX = 6;
+/** Kept free at the right of the whole drawing, for the zoom buttons. */
+const TOOLS_PX = 56;
 
 export class Viewport {
   #pointers = new Map();
@@ -29,7 +31,7 @@ export class Viewport {
 
   get scaleMin() {
     const { left, top, right, bottom } = this.box;
-    return Math.min(this.width / (right - left), this.height / (bottom - top));
+    return Math.min((this.width - TOOLS_PX) / (right - left), this.height / (bottom - top));
   }
 
   get scaleMax() {
@@ -49,7 +51,7 @@ export class Viewport {
   /** The whole drawing. */
   fit() {
     const { left, top, right, bottom } = this.box;
-    this.centre((left + right) / 2, (top + bottom) / 2, this.scaleMin);
+    this.centre((left + right) / 2 + TOOLS_PX / 2 / this.scaleMin, (top + bottom) / 2, this.scaleMin);
   }
 
   centre(x, y, scale) {
@@ -76,7 +78,7 @@ export class Viewport {
 
   #clamp() {
     const { left, top, right, bottom } = this.box;
-    this.left = clampSpan(this.left, this.width / this.scale, left, right);
+    this.left = clampSpan(this.left, this.width / this.scale, left, right + TOOLS_PX / this.scale);
     this.top = clampSpan(this.top, this.height / this.scale, top, bottom);
   }
 
