@@ -3,30 +3,32 @@
 //! Commits are honest (fsync on), because tests kill the server and then look for what it promised.
 
 mod control_file;
-mod password;
+mod passwords;
+mod place;
+mod scram;
 mod template;
 
 use std::{
-    fs, io,
     net::SocketAddr,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
 use nix::sys::signal::Signal;
-use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
-use tokio_postgres::NoTls;
+
+use passwords::{Passwords, url};
+use place::Place;
 
 use super::{
     StartError,
-    account::{Account, create_passable},
+    account::Account,
     error::LogTail,
     folder,
     port::Port,
     process::{Program, ServerProcess},
     process_tree::Ending,
-    secrets, servers,
+    servers,
 };
 
 #[derive(Debug, Clone)]
@@ -58,13 +60,6 @@ pub struct Postgres {
     _temporary: Option<TempDir>,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct Passwords {
-    postgres: String,
-    seatwire_migrator: String,
-    seatwire_core: String,
-}
-
 impl Postgres {
     pub async fn start() -> Result<Self, StartError> {
         Self::start_with(PostgresOptions::default()).await
@@ -91,8 +86,8 @@ impl Postgres {
         };
         let (process, port) = start_on_free_port(program, &data).await?;
         let passwords = match first {
-            Some(password) => set_passwords(port.address(), &password, &folder).await?,
-            None => known_passwords(&folder)?,
+            Some(password) => Passwords::replace(port.address(), &password, &folder).await?,
+            None => Passwords::known(&folder)?,
         };
         Ok(Self { process, port, passwords, data, _temporary: temporary })
     }
@@ -185,46 +180,6 @@ impl Drop for Postgres {
     }
 }
 
-/// Where the data lie and who owns them.
-struct Place {
-    folder: PathBuf,
-    account: Option<Account>,
-}
-
-impl Place {
-    /// Makes the data folder if there is none; then returns the superuser's password in it, which is to be replaced.
-    fn prepare(&self, binaries: &servers::PostgresBinaries) -> Result<Option<String>, StartError> {
-        let io_error = || StartError::io(NAME, format!("preparing {}", self.folder.display()));
-        create_passable(&self.folder, self.account).map_err(io_error())?;
-        let (data, unfinished) = (self.folder.join("data"), self.folder.join(UNFINISHED));
-        if data.exists() && !unfinished.exists() {
-            control_file::remove_stale(&data);
-            return Ok(None);
-        }
-        fs::write(&unfinished, "").map_err(io_error())?;
-        let real = self.reachable_data().map_err(io_error())?;
-        if real != data {
-            std::os::unix::fs::symlink(&real, &data).map_err(io_error())?;
-        }
-        template::copy(binaries, self.account, &real).map(Some)
-    }
-
-    /// A path for the data that the account can reach, with nothing there yet. It is elsewhere only for a project
-    /// below a private home of root.
-    fn reachable_data(&self) -> io::Result<PathBuf> {
-        let data = self.folder.join("data");
-        folder::remove_with_target(&data)?;
-        match self.account {
-            Some(account) if !account.can_reach(&self.folder) => {
-                let parent = Path::new("/var/lib/seatwire");
-                create_passable(parent, self.account)?;
-                Ok(parent.join(format!("postgres-{}", uuid::Uuid::new_v4().simple())))
-            }
-            _ => Ok(data),
-        }
-    }
-}
-
 async fn start_on_free_port(
     program: impl Fn(&Port) -> Program,
     data: &Path,
@@ -267,49 +222,6 @@ fn arguments(options: &PostgresOptions, data: &Path, port: &Port) -> Vec<std::ff
     folder.into_iter().chain(settings.flat_map(|setting| ["-c".into(), setting])).collect()
 }
 
-/// Gives each role a password of its own, then marks the data as complete.
-async fn set_passwords(address: SocketAddr, old: &str, folder: &Path) -> Result<Passwords, StartError> {
-    let new = || secrets::random_secret();
-    let passwords = Passwords { postgres: new(), seatwire_migrator: new(), seatwire_core: new() };
-    let failed = |error: tokio_postgres::Error| StartError::Failed {
-        server: NAME.to_owned(),
-        step: "setting its passwords".to_owned(),
-        log: LogTail::of_text(&error.to_string()),
-    };
-    let (client, connection) = tokio_postgres::connect(&url(address, "postgres", old), NoTls).await.map_err(failed)?;
-    let connection = tokio::spawn(connection);
-    let statements = format!(
-        "ALTER ROLE postgres PASSWORD '{}'; ALTER ROLE seatwire_migrator PASSWORD '{}'; \
-         ALTER ROLE seatwire_core PASSWORD '{}'",
-        password::stored_form(&passwords.postgres),
-        password::stored_form(&passwords.seatwire_migrator),
-        password::stored_form(&passwords.seatwire_core)
-    );
-    client.batch_execute(&statements).await.map_err(failed)?;
-    drop(client);
-    // It ends with the client; how it ended does not matter.
-    let _ = connection.await;
-    let written = secrets::write_json(&folder.join(PASSWORDS), &passwords);
-    written
-        .and_then(|()| fs::remove_file(folder.join(UNFINISHED)))
-        .map_err(StartError::io(NAME, "keeping its passwords"))?;
-    Ok(passwords)
-}
-
-fn known_passwords(folder: &Path) -> Result<Passwords, StartError> {
-    let path = folder.join(PASSWORDS);
-    let step = || format!("reading {} (start with --fresh to begin anew)", path.display());
-    let known = secrets::read_json(&path).map_err(StartError::io(NAME, step()))?;
-    known.ok_or_else(|| StartError::io(NAME, step())(io::ErrorKind::NotFound.into()))
-}
-
-fn url(address: SocketAddr, role: &str, password: &str) -> String {
-    format!("postgres://{role}:{password}@{address}/seatwire")
-}
-
 const NAME: &str = "postgres";
-const PASSWORDS: &str = "passwords.json";
-/// Exists while a new data folder is not complete.
-const UNFINISHED: &str = "unfinished";
 const START_PATIENCE: Duration = Duration::from_secs(60);
 const FINISH_PATIENCE: Duration = Duration::from_secs(10);

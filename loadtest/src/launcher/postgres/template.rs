@@ -17,7 +17,7 @@ use nix::{
     unistd::geteuid,
 };
 
-use super::password;
+use super::scram;
 use crate::launcher::{
     StartError,
     account::{Account, temporary_root},
@@ -119,7 +119,7 @@ fn bootstrap(
     single.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = single.spawn().map_err(io_error())?;
     if let Some(mut stdin) = child.stdin.take() {
-        let password = format!("ALTER ROLE postgres PASSWORD '{}';\n", password::stored_form(password));
+        let password = format!("ALTER ROLE postgres PASSWORD '{}';\n", scram::stored_form(password));
         stdin.write_all(format!("{BOOTSTRAP}{password}").as_bytes()).map_err(io_error())?;
     }
     check("creating roles and database", child.wait_with_output().map_err(io_error())?)
