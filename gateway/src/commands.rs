@@ -5,7 +5,8 @@ use std::time::Instant;
 
 use metrics::{counter, histogram};
 use seatwire_protocol::command::{
-    Book, CancelBooking, Command, ExtendHold, GetBooking, HoldSeats, ListBookings, OwnHolds, ReleaseHold,
+    Book, BookingInfo, BookingState, CancelBooking, Command, ExtendHold, GetBooking, HoldSeats, ListBookings, OwnHolds,
+    ReleaseHold,
 };
 use seatwire_protocol::limits::{EMAIL_BYTES_MAX, INTEGER_MAX, SEATS_PER_HOLD_MAX};
 use seatwire_protocol::ws::{ClientMessage, ReplyBody};
@@ -80,11 +81,7 @@ async fn own_holds(app: &App, show: ShowId, customer: CustomerId) -> Result<Repl
 }
 
 /// Remembers a pending booking, so that its end is noticed even if the push is lost.
-fn noted(
-    app: &App,
-    customer: &CustomerId,
-    answer: Result<seatwire_protocol::command::BookingInfo, ErrorBody>,
-) -> Result<ReplyBody, ErrorBody> {
+fn noted(app: &App, customer: &CustomerId, answer: Result<BookingInfo, ErrorBody>) -> Result<ReplyBody, ErrorBody> {
     answer.map(|booking| {
         app.customers.note_booking(customer, &booking);
         ReplyBody::Booking(booking)
@@ -120,6 +117,15 @@ fn check_email(email: &str) -> Result<(), ErrorBody> {
         return Ok(());
     }
     Err(ErrorBody::bad_request("email", "expected an e-mail address of at most 254 bytes"))
+}
+
+/// Whether an answer shows that the customer has something whose changes it should be told.
+pub fn tells_of_own(reply: &ReplyBody) -> bool {
+    match reply {
+        ReplyBody::OwnHolds { holds, pending, .. } => !holds.is_empty() || !pending.is_empty(),
+        ReplyBody::Booking(booking) => booking.state == BookingState::Pending,
+        _ => false,
+    }
 }
 
 /// A request id of a command, to answer it by; `None` for messages that are no commands.

@@ -40,7 +40,7 @@ pub struct Args {
     /// Guest tokens per minute and address
     #[arg(long, env = "SEATWIRE_GUESTS_PER_MINUTE_MAX", default_value = "600", value_name = "N")]
     guests_per_minute_max: String,
-    /// Origins that browsers may come from, separated by commas; http://<listen> and http://localhost:<port> always may
+    /// Origins that browsers may come from, separated by commas; the page's own always may
     #[arg(long, env = "SEATWIRE_ORIGINS", default_value = "", value_name = "URL,…")]
     origins: String,
     /// Addresses of proxies whose X-Forwarded-For is believed, separated by commas

@@ -45,6 +45,16 @@ impl Customers {
         }
     }
 
+    /// The same, from a task that may have outlived the connection's session, which then would not clean up after it.
+    pub fn join_late(&self, app: &App, customer: &CustomerId, connection: &Arc<Connection>) {
+        if connection.customer().as_ref() == Some(customer) {
+            self.join(app, customer, connection);
+        }
+        if connection.is_over() {
+            self.leave(app, connection);
+        }
+    }
+
     /// The connection is over, or speaks for somebody else now; the last one makes the gateway unsubscribe.
     pub fn leave(&self, app: &App, connection: &Arc<Connection>) {
         if !connection.interested.swap(false, Ordering::AcqRel) {

@@ -58,12 +58,7 @@ fn tell(app: &App, own: &CustomerHolds, askers: &Askers) {
         if connection.customer().as_ref() != Some(&own.customer) {
             continue;
         }
-        app.customers.join(app, &own.customer, connection);
-        // Its session may have cleaned up a moment ago, and would not do so again.
-        if connection.is_over() {
-            app.customers.leave(app, connection);
-            continue;
-        }
+        app.customers.join_late(app, &own.customer, connection);
         for hold in &own.holds {
             connection.push(Push::Hold { hold: hold.clone() });
         }

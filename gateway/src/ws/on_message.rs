@@ -151,8 +151,13 @@ impl<'a> Inbound<'a> {
         self.app.spawn(async move {
             // Also when this task is dropped at the end of the process.
             let _done = Done(&connection);
-            match commands::run(&app, customer, command).await {
-                Ok(ok) => connection.reply(&ServerMessage::Reply { id: id.unwrap_or_default(), ok }),
+            match commands::run(&app, customer.clone(), command).await {
+                Ok(ok) => {
+                    if commands::tells_of_own(&ok) {
+                        app.customers.join_late(&app, &customer, &connection);
+                    }
+                    connection.reply(&ServerMessage::Reply { id: id.unwrap_or_default(), ok });
+                }
                 Err(error) => connection.refuse(id, error),
             }
         });

@@ -4,15 +4,16 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use seatwire_loadtest::client::{
-    ClientOptions, Encoding, Event, Http, TokenBy, ViewerClient, guest, new_key, sign_token,
+    ClientError, ClientOptions, Encoding, Event, Http, TokenBy, ViewerClient, guest, new_key, sign_token,
 };
 use seatwire_loadtest::launcher::{Link, Process, Service, Stack, StackOptions};
 use seatwire_protocol::command::HoldInfo;
 use seatwire_protocol::error::SeatConflictReason;
+use seatwire_protocol::feed::{CONTROL_CHANNEL, ControlMessage};
 use seatwire_protocol::seat_frame::SeatFrame;
-use seatwire_protocol::viewer::SeatView;
+use seatwire_protocol::viewer::{SeatView, ShowViewer};
 use seatwire_protocol::ws::{ClientMessage, HoldEndReason, Push, ServerMessage};
-use seatwire_protocol::{CustomerId, ErrorCode, Position, SeatIndex, SeatStatus, ShowId};
+use seatwire_protocol::{CustomerId, ErrorCode, Position, SaleState, SeatIndex, SeatStatus, ShowId, codec};
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
@@ -44,14 +45,12 @@ fn free_seats(viewer: &ViewerClient, count: usize) -> Vec<u32> {
 }
 
 async fn sees(viewer: &ViewerClient, seats: &[u32], status: SeatStatus) {
-    let all = |v: &seatwire_protocol::viewer::ShowViewer| {
-        v.is_live() && seats.iter().all(|seat| v.map().status(SeatIndex(*seat)) == Some(status))
-    };
+    let all = |v: &ShowViewer| v.is_live() && seats.iter().all(|seat| v.map().status(SeatIndex(*seat)) == Some(status));
     viewer.wait_until(&format!("{seats:?} {status:?}"), show(), PATIENCE, all).await.unwrap();
 }
 
 async fn sees_position(viewer: &ViewerClient, position: Position) {
-    let there = |v: &seatwire_protocol::viewer::ShowViewer| v.is_live() && v.map().position() >= Some(position);
+    let there = |v: &ShowViewer| v.is_live() && v.map().position() >= Some(position);
     viewer.wait_until(&format!("position {position}"), show(), PATIENCE, there).await.unwrap();
 }
 
@@ -73,8 +72,8 @@ async fn metric(gateway: &str, name: &str) -> f64 {
 #[tokio::test(flavor = "multi_thread")]
 async fn viewers_at_two_gateways_and_over_http_agree() {
     let _one = ONE_AT_A_TIME.lock().await;
-    let stack =
-        Stack::start(StackOptions::new().gateways(2).env(Service::Core, "SEATWIRE_HOLD_MS", 4_000)).await.unwrap();
+    let options = StackOptions::new().gateways(2).opening_in(Duration::from_secs(20));
+    let stack = Stack::start(options.env(Service::Core, "SEATWIRE_HOLD_MS", 4_000)).await.unwrap();
     let [first, second] = [&stack.addresses().gateways[0], &stack.addresses().gateways[1]].map(String::clone);
     let buyer = viewer(&first).await;
     let token = guest(&second).await.unwrap().token;
@@ -98,7 +97,7 @@ async fn viewers_at_two_gateways_and_over_http_agree() {
     // Whoever comes back is told of its own hold unasked, and not of others'.
     buyer.disconnect().await;
     buyer.move_to(&second).await.unwrap();
-    let own = |v: &seatwire_protocol::viewer::ShowViewer| v.own().hold(&held.hold).is_some();
+    let own = |v: &ShowViewer| v.own().hold(&held.hold).is_some();
     buyer.wait_until("own hold", show(), PATIENCE, own).await.unwrap();
     let pushed = buyer.wait_for_event("the push of it", PATIENCE, |event| match event {
         Event::Message(ServerMessage::Push { push: Push::Hold { hold } }) => Some(hold.hold),
@@ -113,8 +112,28 @@ async fn viewers_at_two_gateways_and_over_http_agree() {
         _ => None,
     });
     assert_eq!(ended.await.unwrap(), (held.hold, HoldEndReason::Expired));
+    // A sale opens in front of everybody.
+    let shows: Value = http.get(&format!("{first}/api/shows"), &[]).await.unwrap().json().unwrap();
+    let closed = shows["shows"].as_array().unwrap().iter().find(|s| s["sale"] == "before").expect("one that opens");
+    let closed = ShowId::new(closed["show"].as_u64().unwrap()).unwrap();
+    other.watch(closed).await.unwrap();
+    let open = |v: &ShowViewer| v.is_live() && v.map().sale() == Some(SaleState::Open);
+    other.wait_until("the opening", closed, PATIENCE * 2, open).await.unwrap();
     is_right(&buyer);
     is_right(&other);
+    // A logout closes the customer's sockets everywhere, and voids its tokens.
+    let now_ms = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis();
+    let before_ms = u64::try_from(now_ms).unwrap() + 1_000;
+    let logout = codec::encode(&ControlMessage::Logout { customer: other.customer().unwrap(), before_ms });
+    let redis = redis::Client::open(stack.addresses().redis.as_str()).unwrap();
+    let heard: u64 =
+        redis::cmd("PUBLISH").arg(CONTROL_CHANNEL).arg(logout).query(&mut redis.get_connection().unwrap()).unwrap();
+    assert_eq!(heard, 2, "both gateways listen");
+    other.wait_for_state("the close", PATIENCE, |state| state.closed().is_some()).await.unwrap();
+    assert_eq!(other.closed().unwrap().code, Some(4401));
+    let again = ViewerClient::open(ClientOptions::new(&first, &token)).await.unwrap_err();
+    assert!(matches!(again, ClientError::Refused { status: 401, .. }), "{again}");
+    assert_eq!(buyer.closed(), None, "nobody else is logged out");
     stack.shutdown().await;
 }
 
@@ -203,7 +222,7 @@ async fn a_stalled_viewer_is_right_again_in_one_catch_up_and_slows_nobody() {
         last = Some(buyer.persist(PATIENCE, || buyer.release(arena, held.hold)).await.unwrap().position);
     }
     let last = last.unwrap();
-    let there = |v: &seatwire_protocol::viewer::ShowViewer| v.map().position() >= Some(last);
+    let there = |v: &ShowViewer| v.map().position() >= Some(last);
     buyer.wait_until("all of its own changes", arena, PATIENCE, there).await.unwrap();
     let stalled_at = slow.viewer(arena, |v| v.map().position()).unwrap();
     assert!(stalled_at < Some(last), "it was not stalled");
