@@ -261,3 +261,25 @@ fn all_problems_of_the_configuration_are_told_at_once() {
     let help = String::from_utf8(run(&[], &["--help"]).stdout).unwrap();
     assert!(help.matches("SEATWIRE_").count() >= 20, "{help}");
 }
+
+#[tokio::test]
+async fn the_page_is_served_whole_under_a_strict_policy() {
+    let gateway = Gateway::start(&[]);
+    let http = Http::default();
+    let page = http.get(&gateway.url("/"), &[]).await.unwrap();
+    let policy = page.headers["content-security-policy"].to_str().unwrap();
+    assert!(policy.starts_with("default-src 'none'") && !policy.contains("unsafe"), "{policy}");
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/assets");
+    let mut files = 0;
+    for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap).filter(|e| e.file_type().unwrap().is_file()) {
+        let url = gateway.url(&format!("/assets/{}", entry.file_name().to_str().unwrap()));
+        let reply = http.get(&url, &[]).await.unwrap();
+        assert_eq!(reply.status, 200, "{url} is not embedded");
+        assert_eq!(reply.body, std::fs::read(entry.path()).unwrap(), "{url}");
+        let tag = reply.headers["etag"].to_str().unwrap().to_owned();
+        let again = http.get(&url, &[("if-none-match", &tag)]).await.unwrap();
+        assert_eq!((again.status, again.body.len()), (304, 0), "{url}");
+        files += 1;
+    }
+    assert!(files > 3 && page.text().contains("<script"), "{files} files");
+}
