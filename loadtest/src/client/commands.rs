@@ -53,7 +53,11 @@ impl ViewerClient {
     ///
     /// # Errors
     /// The first error that is not retryable, or the last one.
-    pub async fn persist<T>(&self, within: Duration, mut attempt: impl AsyncFnMut() -> Answer<T>) -> Answer<T> {
+    pub async fn persist<T, F: Future<Output = Answer<T>>>(
+        &self,
+        within: Duration,
+        attempt: impl Fn() -> F,
+    ) -> Answer<T> {
         let end = Instant::now() + within;
         loop {
             if self.closed().is_some() {

@@ -16,7 +16,7 @@ use super::ClientError;
 
 const TIMEOUT: Duration = Duration::from_secs(15);
 
-/// An HTTP client; clones share its connections.
+/// An HTTP client. Each request has a connection of its own: one that was kept may have died with its server.
 #[derive(Debug, Clone)]
 pub struct Http(Client<HttpConnector, Full<Bytes>>);
 
@@ -33,7 +33,7 @@ pub struct HttpReply {
 
 impl Default for Http {
     fn default() -> Self {
-        Self(Client::builder(TokioExecutor::new()).build_http())
+        Self(Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build_http())
     }
 }
 
