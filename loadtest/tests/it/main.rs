@@ -1,15 +1,19 @@
-//! Integration tests of the test tools: real processes, real sockets.
+//! Integration tests of the test tools and of the whole stack: real processes, real sockets.
 
 #[cfg(test)]
 mod calibrate;
 #[cfg(test)]
 mod fault_proxy;
 #[cfg(test)]
+mod flow;
+#[cfg(test)]
 mod orphans;
 #[cfg(test)]
 mod provider;
 #[cfg(test)]
 mod servers;
+#[cfg(test)]
+mod shop;
 #[cfg(test)]
 mod stack;
 #[cfg(test)]

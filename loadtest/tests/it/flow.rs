@@ -1,0 +1,68 @@
+//! People who buy seats, over the real processes: what both windows show, what a refusal says, what becomes of a hold
+//! left alone and of a late payment. Ends with the audit.
+
+mod bookings;
+mod holds;
+mod late;
+mod stream;
+
+use std::panic::AssertUnwindSafe;
+use std::time::{Duration, Instant};
+
+use futures_util::FutureExt as _;
+use futures_util::future::{LocalBoxFuture, join_all};
+use seatwire_loadtest::launcher::{Service, StackOptions};
+
+use crate::shop::Shop;
+
+/// Short, so that a test can wait for the end of a hold and of a claim.
+const HOLD: Duration = Duration::from_millis(5_000);
+const GRACE: Duration = Duration::from_millis(500);
+const CLAIM: Duration = Duration::from_millis(8_000);
+
+type Scenario = (&'static str, for<'a> fn(&'a Shop) -> LocalBoxFuture<'a, ()>);
+
+macro_rules! scenarios {
+    ($($module:ident :: $name:ident,)*) => {
+        &[$((stringify!($name), |shop| $module::$name(shop).boxed_local())),*]
+    };
+}
+
+const SCENARIOS: &[Scenario] = scenarios![
+    holds::a_second_buyer_of_a_held_seat_is_refused_with_its_name_and_reason,
+    holds::a_hold_left_alone_returns_on_every_screen_within_a_second_of_its_end,
+    holds::a_released_hold_returns_at_once_and_every_window_of_its_owner_is_told,
+    holds::an_extended_hold_lasts_longer_and_only_as_often_as_allowed,
+    holds::a_repeated_hold_has_one_effect,
+    holds::somebody_elses_hold_can_be_neither_released_nor_extended_nor_booked,
+    bookings::a_paid_booking_is_confirmed_and_its_seats_are_sold_on_every_screen,
+    bookings::a_declined_card_can_be_followed_by_a_payment_that_works,
+    bookings::a_second_payment_of_a_booking_is_returned,
+    bookings::a_wrong_amount_is_returned_and_the_booking_waits_on,
+    bookings::a_cancelled_booking_frees_its_seats,
+    bookings::a_hold_and_a_booking_by_plain_http_are_seen_on_the_socket,
+    late::a_late_payment_gets_the_seats_when_nobody_else_has_them,
+    late::a_late_payment_is_returned_when_somebody_else_has_the_seats,
+    stream::a_viewer_that_was_away_is_brought_up_to_date_by_a_delta,
+    stream::json_and_messagepack_viewers_see_the_same_map,
+];
+
+#[tokio::test]
+async fn people_hold_book_and_pay_and_the_books_balance() {
+    let hold = [("SEATWIRE_HOLD_MS", HOLD), ("SEATWIRE_HOLD_GRACE_MS", GRACE), ("SEATWIRE_CLAIM_MS", CLAIM)];
+    let options = hold
+        .iter()
+        .fold(StackOptions::new(), |options, (name, value)| options.env(Service::Core, *name, value.as_millis()));
+    let shop = Shop::open(options).await;
+    let runs = SCENARIOS.iter().map(async |(name, scenario)| {
+        let start = Instant::now();
+        let failed = AssertUnwindSafe(scenario(&shop)).catch_unwind().await.is_err();
+        println!("{} {name} ({:.1} s)", if failed { "FAILED" } else { "ok" }, start.elapsed().as_secs_f32());
+        failed.then_some(*name)
+    });
+    let failed: Vec<&str> = join_all(runs).await.into_iter().flatten().collect();
+    assert!(failed.is_empty(), "{} of {} failed, see above: {failed:#?}", failed.len(), SCENARIOS.len());
+    shop.check_histories();
+    shop.audit().await;
+    shop.stack.shutdown().await;
+}
