@@ -7,6 +7,8 @@ mod fault_proxy;
 #[cfg(test)]
 mod flow;
 #[cfg(test)]
+mod kills;
+#[cfg(test)]
 mod orphans;
 #[cfg(test)]
 mod provider;
