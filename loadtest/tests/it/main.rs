@@ -1,6 +1,8 @@
 //! Integration tests of the test tools and of the whole stack: real processes, real sockets.
 
 #[cfg(test)]
+mod bad_input;
+#[cfg(test)]
 mod calibrate;
 #[cfg(test)]
 mod fault_proxy;
