@@ -16,6 +16,8 @@ pub(super) struct TestLedger {
     pub(super) reads: AtomicUsize,
     /// As if a broken statement forgot the first seat.
     pub(super) forgets_a_seat: AtomicBool,
+    /// Somebody takes a generation just before the next read.
+    pub(super) is_overtaken: AtomicBool,
 }
 
 struct Show {
@@ -134,6 +136,9 @@ impl LedgerReader for TestLedger {
 
     fn read_map(&self, show: ShowId) -> BoxFuture<'_, Result<Option<LedgerMap>, LedgerError>> {
         self.reads.fetch_add(1, Ordering::Relaxed);
+        if self.is_overtaken.swap(false, Ordering::Relaxed) {
+            self.lose_a_generation(show);
+        }
         let shows = self.shows.lock().unwrap();
         let map = shows.get(&show).map(|row| LedgerMap {
             generation: row.generation,

@@ -145,6 +145,27 @@ async fn caps_count_held_pending_and_booked_seats() {
 }
 
 #[tokio::test]
+async fn a_release_counts_back_and_leaves_other_holds() {
+    let stage = Stage::new(20, config()).await;
+    let ann = customer("ann");
+    let first = stage.hold("ann", &[0, 1, 2, 3]).await;
+    let second = stage.hold("ann", &[4, 5, 6, 7]).await;
+    stage.store.release(stage.show, &ann, first).await.unwrap().unwrap();
+    let live = || async {
+        let own = stage.store.own_holds(stage.show, &[customer("ann")]).await.unwrap().unwrap();
+        own[0].0.iter().map(|hold| hold.hold).collect::<Vec<_>>()
+    };
+    assert_eq!(live().await, [second]);
+    let third = stage.hold("ann", &[0, 1, 2, 3, 10, 11]).await;
+    assert_eq!(live().await, [second, third]);
+    stage.store.release(stage.show, &ann, second).await.unwrap().unwrap();
+    let over = stage.store.hold(stage.show, &ann, &key("over"), &seats(&[4, 5, 6, 7, 8]), None).await.unwrap();
+    assert_eq!(over, Err(Refusal::Limit { kind: LimitKind::Seats, cap: 10 }));
+    stage.hold("ann", &[4, 5, 6, 7]).await;
+    stage.finish().await;
+}
+
+#[tokio::test]
 async fn a_hold_left_alone_ends_with_an_event_and_lapses_bring_a_cool_down() {
     let quick = HoldConfig { hold_ms: 30, grace_ms: 10, ..config() };
     let stage = Stage::running(8, quick).await;

@@ -58,7 +58,13 @@ async fn a_wiped_redis_starts_a_new_generation() {
 #[tokio::test]
 async fn another_server_process_is_another_timeline_and_holds_that_it_kept_stay() {
     let folder = tempfile::tempdir().unwrap();
-    let options = RedisOptions { append_only: true, folder: Some(folder.path().to_owned()), ..RedisOptions::default() };
+    let options = RedisOptions {
+        append_only: true,
+        folder: Some(folder.path().to_owned()),
+        // Otherwise a kill may lose what was written while an earlier fsync ran.
+        settings: vec![("appendfsync".to_owned(), "always".to_owned())],
+        ..RedisOptions::default()
+    };
     let mut stage = Stage::new(10, config()).await;
     stage.redis = Redis::start_with(options).await.unwrap();
     stage.store = stage.another_core(config());
@@ -93,8 +99,16 @@ async fn versions_decide_whatever_the_order() {
         assert_eq!(stage.store.apply(change).await.unwrap(), Applied::Done);
     }
     assert_eq!((stage.status(1).await, stage.status(2).await), (SeatStatus::Available, SeatStatus::Booked));
-    let own = stage.store.own_holds(stage.show, std::slice::from_ref(&ann)).await.unwrap().unwrap();
-    assert_eq!(own[0].1, 0);
+    let pending = || async { stage.store.own_holds(stage.show, &[customer("ann")]).await.unwrap().unwrap()[0].1 };
+    assert_eq!(pending().await, 0);
+    // A load counts anew.
+    stage
+        .store
+        .apply(&stage.ledger.change(stage.show, &[5, 6], LedgerStatus::Claimed, Some((&ann, None))))
+        .await
+        .unwrap();
+    stage.store.reload(stage.show).await.unwrap().unwrap();
+    assert_eq!(pending().await, 2);
     stage.finish().await;
 }
 
@@ -124,6 +138,15 @@ async fn a_map_that_lacks_a_seat_is_never_whole() {
     assert_eq!(generation(&stage.store, stage.show).await, None);
     stage.ledger.forgets_a_seat.store(false, Ordering::Relaxed);
     assert_eq!(stage.map().await.0, Position::new(2, 0));
+    stage.finish().await;
+}
+
+#[tokio::test]
+async fn a_loader_that_was_overtaken_abandons_its_generation() {
+    let stage = Stage::new(10, HoldConfig { load_wait_ms: 20_000, ..config() }).await;
+    stage.ledger.is_overtaken.store(true, Ordering::Relaxed);
+    assert_eq!(stage.map().await.0, Position::new(3, 0));
+    assert_eq!(stage.ledger.reads.load(Ordering::Relaxed), 2);
     stage.finish().await;
 }
 
