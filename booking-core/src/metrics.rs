@@ -35,6 +35,9 @@ metrics_table! {
     HOLD_EXPIRY_LAG_SECONDS: Histogram = "seatwire_core_hold_expiry_lag_seconds", "Time from a hold's honoured end to its event.";
     SHOWS_LOADED: Counter = "seatwire_core_shows_loaded_total", "Seat maps loaded from the ledger under a new generation.";
     MAP_DRIFT: Counter = "seatwire_core_map_drift_total", "Seat maps that the scrubber found to differ, by what it did (repaired, reloaded).";
+    TRANSACTION_SECONDS: Histogram = "seatwire_core_transaction_seconds", "Time of database work, retries included, by name.";
+    TRANSACTION_RETRIES: Counter = "seatwire_core_transaction_retries_total", "Database work that was tried again, by name.";
+    EVENTS_SETTLED: Counter = "seatwire_core_payment_events_settled_total", "Payment events settled, by result; a retried commit counts again.";
     PUSHES_DROPPED: Counter = "seatwire_core_pushes_dropped_total", "Pushes to customers that were not published.";
 }
 

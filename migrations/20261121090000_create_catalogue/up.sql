@@ -135,7 +135,7 @@ CREATE TABLE show_seats (
     CONSTRAINT show_seats_booking_id_check CHECK ((status IN ('claimed', 'booked')) = (booking_id IS NOT NULL)),
     CONSTRAINT show_seats_version_check CHECK (version > 0)
 ) WITH (fillfactor = 70);
-COMMENT ON TABLE show_seats IS 'The seats of each show: the rows that decide who owns a seat. Locked only by lock_seats, in (show_id, seat) order.';
+COMMENT ON TABLE show_seats IS 'The seats of each show: the rows that decide who owns a seat. Locked in (show_id, seat) order only.';
 COMMENT ON COLUMN show_seats.show_id IS 'The show.';
 COMMENT ON COLUMN show_seats.seat IS 'Index of the seat, 0 and up.';
 COMMENT ON COLUMN show_seats.label IS 'What is written on the chair.';

@@ -125,7 +125,7 @@ CREATE TABLE payments (
 CREATE UNIQUE INDEX payments_booking_id_booking_key ON payments (booking_id) WHERE outcome = 'BOOKING';
 CREATE INDEX payments_booking_id_idx ON payments (booking_id);
 CREATE INDEX payments_order_id_idx ON payments (order_id);
-COMMENT ON TABLE payments IS 'Payments of our orders, verified by signature or fetched by us. Each captured one gets one outcome, written once.';
+COMMENT ON TABLE payments IS 'Payments of our orders, signed or fetched. Each captured one gets one outcome, written once.';
 COMMENT ON COLUMN payments.id IS 'The provider''s id.';
 COMMENT ON COLUMN payments.provider IS 'The provider.';
 COMMENT ON COLUMN payments.order_id IS 'The order that was paid.';
@@ -213,7 +213,7 @@ CREATE TABLE refunds (
 CREATE UNIQUE INDEX refunds_payment_id_live_key ON refunds (payment_id) WHERE state <> 'FAILED';
 CREATE INDEX refunds_next_try_at_open_idx ON refunds (next_try_at) WHERE state IN ('DUE', 'REQUESTED') AND parked_at IS NULL;
 CREATE INDEX refunds_booking_id_idx ON refunds (booking_id);
-COMMENT ON TABLE refunds IS 'Money going back, always the full payment. A definite failure ends a row; the next attempt is a new one under a new key.';
+COMMENT ON TABLE refunds IS 'Money going back, always the full payment. A definite failure ends a row; the next attempt is a new one.';
 COMMENT ON COLUMN refunds.id IS 'Key.';
 COMMENT ON COLUMN refunds.payment_id IS 'The payment.';
 COMMENT ON COLUMN refunds.booking_id IS 'The payment''s booking.';
@@ -245,7 +245,7 @@ CREATE TABLE outbox (
     CONSTRAINT outbox_id_pk PRIMARY KEY (id)
 );
 CREATE INDEX outbox_next_try_at_open_idx ON outbox (next_try_at) WHERE applied_at IS NULL AND parked_at IS NULL;
-COMMENT ON TABLE outbox IS 'Changes of the ledger for the seat map in Redis: one row a transaction and show. Usually applied at once by the core that committed; the relay takes what is left.';
+COMMENT ON TABLE outbox IS 'Changes for the seat map in Redis, one row a transaction and show; the relay applies what its maker did not.';
 COMMENT ON COLUMN outbox.id IS 'Key; a late commit may have a lower one, so it is no cursor.';
 COMMENT ON COLUMN outbox.show_id IS 'The show.';
 COMMENT ON COLUMN outbox.booking_id IS 'The booking that changed.';

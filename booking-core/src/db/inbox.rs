@@ -106,6 +106,8 @@ pub(crate) async fn done(conn: &mut Conn, event: i64, result: &str, parked: bool
     .bind::<Bool, _>(parked)
     .execute(conn)
     .await?;
+    // Counted before the commit: a retry counts again, which a counter of work done may do.
+    metrics::counter!(crate::metrics::EVENTS_SETTLED, "result" => result.to_owned()).increment(1);
     Ok(())
 }
 

@@ -93,3 +93,21 @@ pub(crate) async fn take_due(db: &Db, limit: i64, first_ms: u64, days: i32) -> R
     })
     .await
 }
+
+/// Takes a question back that the provider did not answer.
+pub(crate) async fn ask_again(db: &Db, orders: Vec<String>, wait_ms: u64) -> Result<(), DbError> {
+    db.read("ask_again", move |conn| {
+        let orders = orders.clone();
+        Box::pin(async move {
+            sql("UPDATE orders SET checks = greatest(checks - 1, 0), closed = false,
+                    next_check_at = clock_timestamp() + $2 * interval '1 millisecond'
+                WHERE id = ANY($1)")
+            .bind::<diesel::sql_types::Array<Text>, _>(orders)
+            .bind::<BigInt, _>(signed(wait_ms))
+            .execute(conn)
+            .await?;
+            Ok(())
+        })
+    })
+    .await
+}

@@ -93,9 +93,11 @@ pub(crate) async fn take_due(db: &Db, limit: i64, age_ms: u64, lease_ms: u64) ->
     }
     db.read("take_outbox", move |conn| {
         Box::pin(async move {
-            let mut rows: Vec<Row> = sql("UPDATE outbox o SET next_try_at = clock_timestamp() + $3 * interval '1 millisecond'
+            let mut rows: Vec<Row> = sql("UPDATE outbox o
+                SET next_try_at = clock_timestamp() + $3 * interval '1 millisecond'
                 WHERE id IN (SELECT id FROM outbox WHERE applied_at IS NULL AND parked_at IS NULL
-                    AND next_try_at <= clock_timestamp() AND created_at <= clock_timestamp() - $2 * interval '1 millisecond'
+                    AND next_try_at <= clock_timestamp()
+                    AND created_at <= clock_timestamp() - $2 * interval '1 millisecond'
                     ORDER BY next_try_at, id LIMIT $1 FOR UPDATE SKIP LOCKED)
                 RETURNING id, show_id, change,
                     coalesce((SELECT generation FROM show_streams t WHERE t.show_id = o.show_id), 0) AS generation")

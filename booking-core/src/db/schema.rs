@@ -1,5 +1,5 @@
-//! The tables as diesel sees them: `diesel print-schema` with the settings of `diesel.toml`. A test compares the columns
-//! with a migrated database.
+//! The tables as diesel sees them: `diesel print-schema` with the settings of `diesel.toml`. A test compares the
+//! columns with a migrated database.
 
 diesel::table! {
     /// The seats of each booking.
@@ -120,7 +120,7 @@ diesel::table! {
 }
 
 diesel::table! {
-    /// Changes of the ledger for the seat map in Redis: one row a transaction and show. Usually applied at once by the core that committed; the relay takes what is left.
+    /// Changes for the seat map in Redis, one row a transaction and show; the relay applies what its maker did not.
     outbox (id) {
         /// Key; a late commit may have a lower one, so it is no cursor.
         id -> Int8,
@@ -184,7 +184,7 @@ diesel::table! {
 }
 
 diesel::table! {
-    /// Payments of our orders, verified by signature or fetched by us. Each captured one gets one outcome, written once.
+    /// Payments of our orders, signed or fetched. Each captured one gets one outcome, written once.
     payments (id) {
         /// The provider's id.
         id -> Text,
@@ -212,7 +212,7 @@ diesel::table! {
 }
 
 diesel::table! {
-    /// Money going back, always the full payment. A definite failure ends a row; the next attempt is a new one under a new key.
+    /// Money going back, always the full payment. A definite failure ends a row; the next attempt is a new one.
     refunds (id) {
         /// Key.
         id -> Uuid,
@@ -308,7 +308,7 @@ diesel::table! {
 }
 
 diesel::table! {
-    /// The seats of each show: the rows that decide who owns a seat. Locked only by lock_seats, in (show_id, seat) order.
+    /// The seats of each show: the rows that decide who owns a seat. Locked in (show_id, seat) order only.
     show_seats (show_id, seat) {
         /// The show.
         show_id -> Int8,

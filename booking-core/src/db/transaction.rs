@@ -12,6 +12,7 @@ use rand::Rng;
 use tracing::Instrument;
 
 use super::{Conn, Db, DbError, TryError};
+use crate::metrics as names;
 
 /// Tries of one transaction, and the time that they may take together.
 const TRIES: u32 = 12;
@@ -108,7 +109,10 @@ impl Db {
         loop {
             tries += 1;
             let failure = match self.attempt(mode, body, &mut in_doubt).await {
-                Ok(value) => return Ok(value),
+                Ok(value) => {
+                    metrics::histogram!(names::TRANSACTION_SECONDS, "name" => name).record(started.elapsed());
+                    return Ok(value);
+                }
                 Err(failure) => failure,
             };
             match failure {
@@ -118,6 +122,7 @@ impl Db {
                         return Err(if in_doubt { DbError::InDoubt(text) } else { DbError::Unavailable(text) });
                     }
                     self.waits.retries.fetch_add(1, Ordering::Relaxed);
+                    metrics::counter!(names::TRANSACTION_RETRIES, "name" => name).increment(1);
                     tracing::debug!(name, tries, "database retry: {text}");
                     let cap = 10_u64 << tries.min(6);
                     let pause = rand::rng().random_range(1..=cap);

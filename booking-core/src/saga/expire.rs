@@ -20,23 +20,24 @@ impl Saga {
     /// Ends overdue bookings; answers how many.
     ///
     /// # Errors
-    /// When they can't be listed.
+    /// When they can't be listed, or none could be ended and one failed.
     pub async fn expire_once(&self) -> Result<usize, SagaError> {
         let overdue = bookings::overdue(self.db(), BATCH).await?;
-        let ended = futures_util::stream::iter(overdue)
-            .map(|(booking, order, overdue_ms)| async move {
-                match self.expire(booking, order, overdue_ms).await {
-                    Ok(ended) => usize::from(ended),
-                    Err(error) => {
-                        tracing::warn!(booking = %booking.short(), "not expired: {error}");
-                        0
-                    }
-                }
-            })
+        let results: Vec<Result<bool, SagaError>> = futures_util::stream::iter(overdue)
+            .map(|(booking, order, overdue_ms)| self.expire(booking, order, overdue_ms))
             .buffer_unordered(AT_ONCE)
-            .fold(0, |sum, ended| async move { sum + ended })
+            .collect()
             .await;
-        Ok(ended)
+        let ended = results.iter().filter(|result| matches!(result, Ok(true))).count();
+        match results.into_iter().find_map(Result::err) {
+            // The loop backs off: the provider is asked at a bounded rate while it is down.
+            Some(error) if ended == 0 => Err(error),
+            Some(error) => {
+                tracing::warn!("not every overdue booking was ended: {error}");
+                Ok(ended)
+            }
+            None => Ok(ended),
+        }
     }
 
     async fn expire(&self, booking: BookingId, order: Option<String>, overdue_ms: u64) -> Result<bool, SagaError> {
@@ -44,16 +45,14 @@ impl Saga {
             match self.ask_for(&order).await {
                 Ok(0) => {}
                 // The inbox has it now; settlement decides.
-                Ok(_) => return Ok(false),
-                Err(SagaError::Unavailable(text)) if overdue_ms < self.inner.config.ask_ms => {
-                    tracing::debug!(booking = %booking.short(), "provider not asked yet: {text}");
-                    return Ok(false);
+                Ok(_) if overdue_ms < self.inner.config.ask_ms => return Ok(false),
+                Err(error) if overdue_ms < self.inner.config.ask_ms => return Err(error),
+                // Waited for long enough, for the provider or for an event that is parked: whoever paid gets the
+                // seats if they are still free then, else the money back.
+                Ok(_) => tracing::warn!(booking = %booking.short(), "expires with a payment that is parked"),
+                Err(error) => {
+                    tracing::warn!(booking = %booking.short(), "expires without the provider's word: {error}");
                 }
-                // Asked for long enough: a late payment gets the seats if they are free, else the money back.
-                Err(SagaError::Unavailable(text)) => {
-                    tracing::warn!(booking = %booking.short(), "expires without the provider's word: {text}");
-                }
-                Err(error) => return Err(error),
             }
         }
         let ended = self.db().write("expire", move |conn| Box::pin(transact(conn, booking))).await?;

@@ -12,30 +12,29 @@ use crate::payments::{PaymentStatus, ProviderEvent};
 /// Orders of one pass, and how many are asked for at a time.
 const BATCH: i64 = 32;
 const AT_ONCE: usize = 4;
+/// An order waits so long when the provider did not answer.
+const ASK_AGAIN_MS: u64 = 5_000;
 
 impl Saga {
     /// Asks for orders whose turn it is; answers how many.
     ///
     /// # Errors
-    /// When they can't be taken, or none of them could be asked for.
+    /// When they can't be taken, or not all of them could be asked for.
     pub async fn reconcile_once(&self) -> Result<usize, SagaError> {
         let config = &self.inner.config;
         let due = orders::take_due(self.db(), BATCH, config.reconcile_ms, config.reconcile_days).await?;
         let count = due.len();
-        let failures: Vec<SagaError> = futures_util::stream::iter(due)
-            .map(|order| async move { self.ask_for(&order).await.err() })
+        let failures: Vec<(String, SagaError)> = futures_util::stream::iter(due)
+            .map(|order| async move { self.ask_for(&order).await.err().map(|error| (order, error)) })
             .buffer_unordered(AT_ONCE)
             .filter_map(|failure| async move { failure })
             .collect()
             .await;
-        match failures.into_iter().next() {
-            Some(error) if count == 1 => Err(error),
-            Some(error) => {
-                tracing::warn!("not every order could be asked for: {error}");
-                Ok(count)
-            }
-            None => Ok(count),
-        }
+        let (unasked, mut errors): (Vec<String>, Vec<SagaError>) = failures.into_iter().unzip();
+        let Some(error) = errors.pop() else { return Ok(count) };
+        // A question that could not be asked does not count.
+        orders::ask_again(self.db(), unasked, ASK_AGAIN_MS).await?;
+        Err(error)
     }
 
     /// Asks the provider for the payments of an order; answers how many captured ones are not settled yet. Those are

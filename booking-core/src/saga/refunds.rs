@@ -79,7 +79,7 @@ impl Saga {
                             refunds::put_off(conn, id, None, pause_ms(tries), Some(text)).await?;
                         }
                     }
-                    if let Some(booking) = booking {
+                    if let (Some(booking), Told::Processed(_) | Told::Failed(_)) = (booking, &*told) {
                         bookings::touch(conn, booking).await?;
                     }
                     Ok(End::Commit(parked))

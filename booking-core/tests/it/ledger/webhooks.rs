@@ -6,10 +6,11 @@ use http_body_util::Full;
 use hyper::Request;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
+use seatwire_protocol::command::BookingState;
 use serde_json::json;
 use sha2::Sha256;
 
-use super::rig::{Rig, WEBHOOK_SECRET};
+use super::rig::{Rig, WEBHOOK_SECRET, wait_for};
 
 fn sign(secret: &str, body: &[u8]) -> String {
     let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).unwrap();
@@ -95,4 +96,27 @@ async fn what_is_signed_is_stored_once_and_what_is_not_ours_is_left_alone() {
     // The payment for the same booking is a second one: refunded, never a second booking.
     assert_eq!(rig.text("SELECT outcome_reason FROM payments WHERE id = 'pay_forged'").await, "second_payment");
     assert_eq!(rig.saga.backlog().await.unwrap().inbox_parked, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_poisonous_event_is_parked_and_the_rest_goes_on() {
+    let rig = Rig::new().await;
+    let booking = rig.book("ann", &[0]).await;
+    let order = booking.order.clone().unwrap();
+    // No payment is of nothing: the database refuses its row.
+    assert_eq!(Sent::of(&captured(&order, "pay_nothing", 0)).to(&rig).await, 200);
+    rig.pay(&booking, json!({})).await;
+    let parked = async || {
+        rig.saga.settle_once().await.unwrap();
+        rig.sql.batch_execute("UPDATE payment_events SET next_try_at = now()").await.unwrap();
+        rig.saga.backlog().await.unwrap().inbox_parked == 1
+    };
+    wait_for("parking", parked).await;
+    rig.settle().await;
+    assert_eq!(rig.booking(booking.booking).await.state, BookingState::Confirmed);
+    assert_eq!(rig.count("SELECT failures::bigint FROM payment_events WHERE parked_at IS NOT NULL").await, 5);
+    let row = rig.text("SELECT 'inbox-' || id FROM payment_events WHERE parked_at IS NOT NULL").await;
+    assert!(rig.saga.requeue(&row).await.unwrap());
+    assert!(!rig.saga.requeue(&row).await.unwrap(), "not parked any more");
+    rig.check().await;
 }
