@@ -174,6 +174,11 @@ pub enum ServerMessage {
         /// Stale, or right again.
         stale: bool,
     },
+    /// A sign of life, where there is no show to send a beat for.
+    Alive {
+        /// The gateway's clock, milliseconds since 1970, information only.
+        server_time_ms: u64,
+    },
     /// A message that this version does not know; ignore it.
     #[serde(other)]
     Unknown,

@@ -217,6 +217,7 @@ pub(crate) fn server_message() -> BoxedStrategy<ServerMessage> {
         (prop::option::of(int()), error()).prop_map(|(id, error)| ServerMessage::Error { id, error }),
         push().prop_map(|push| ServerMessage::Push { push }),
         (show(), any::<bool>()).prop_map(|(show, stale)| ServerMessage::Stale { show, stale }),
+        int().prop_map(|server_time_ms| ServerMessage::Alive { server_time_ms }),
     ]
     .boxed()
 }
