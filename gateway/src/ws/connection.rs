@@ -144,7 +144,11 @@ impl Connection {
             let at = |(room, cursor): (&crate::room::Room, Option<Position>)| room.beat(cursor?);
             let beats = outbound.watches().iter().filter_map(|watch| at((&watch.room, watch.cursor)));
             let mut frames: Vec<Bytes> = beats.map(|beat| frame::seat_frame(self.encoding, &beat)).collect();
-            if ping || frames.is_empty() {
+            if frames.is_empty() {
+                let alive = ServerMessage::Alive { server_time_ms: clock::unix_ms() };
+                frames.push(frame::message(self.encoding, &alive));
+            }
+            if ping {
                 frames.push(frame::ping());
             }
             counter!(names::BEATS).increment(1);
