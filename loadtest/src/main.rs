@@ -6,7 +6,7 @@ use std::{
 };
 
 use clap::{Parser, Subcommand};
-use seatwire_loadtest::{calibrate, launcher::reaper, provider, up};
+use seatwire_loadtest::{audit, calibrate, launcher::reaper, provider, up};
 
 #[derive(Debug, Parser)]
 #[command(name = "loadtest", version, about = "Private Seatwire stack, simulated payment provider, audit, calibration")]
@@ -21,6 +21,8 @@ enum Command {
     Up(up::UpArgs),
     /// Run the simulated payment provider: orders, a checkout page, signed webhooks, refunds.
     Provider(Box<provider::ProviderArgs>),
+    /// Look over a stack at rest for what must never be; exit 1 when anything is.
+    Audit(Box<audit::AuditArgs>),
     /// Measure what this machine does at most, and print it as one JSON object.
     Calibrate(calibrate::CalibrateArgs),
     /// End what a launcher left behind; started by the launcher, not by people.
@@ -44,6 +46,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Up(args) => up::run(args).await,
         Command::Provider(args) => provider::run(*args).await,
+        Command::Audit(args) => audit::run(*args).await,
         Command::Calibrate(args) => calibrate::run(args).await,
         Command::Reaper => {
             reaper::run_on_stdin();
