@@ -121,9 +121,9 @@ impl SqlCheck {
     pub(super) async fn run(&self, ledger: &Transaction<'_>, options: &AuditOptions) -> anyhow::Result<Check> {
         let violations = self.violations.replace("{seats_max}", &options.seats_max.to_string());
         let query = format!(
-            "WITH found AS MATERIALIZED ({violations})
-             SELECT (SELECT count(*) FROM {}), (SELECT count(*) FROM found),
-                    ARRAY(SELECT row_to_json(found)::text FROM found LIMIT {ROWS_MAX})",
+            "WITH offenders AS MATERIALIZED ({violations})
+             SELECT (SELECT count(*) FROM {}), (SELECT count(*) FROM offenders),
+                    ARRAY(SELECT row_to_json(offenders)::text FROM offenders LIMIT {ROWS_MAX})",
             self.examined
         );
         let row = ledger.query_one(&query, &[]).await?;

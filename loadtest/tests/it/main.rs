@@ -1,6 +1,8 @@
 //! Integration tests of the test tools and of the whole stack: real processes, real sockets.
 
 #[cfg(test)]
+mod audit;
+#[cfg(test)]
 mod bad_input;
 #[cfg(test)]
 mod browser;
