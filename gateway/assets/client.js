@@ -145,7 +145,6 @@ export class Client {
     const silentMs = this.now() - this.#heardAt;
     if (silentMs > this.#beatMs * 2) this.#lost(socket, 4408, "");
     else if (silentMs > this.#beatMs * 1.5) this.#setQuiet(true);
-    for (const [id, command] of this.#pending) if (this.now() > command.deadline) this.#expire(id, command);
   }
 
   /** Quiet: a beat is overdue. The map may be old and must not look live until something is heard. */
@@ -155,9 +154,16 @@ export class Client {
     this.#emit("quiet", quiet);
   }
 
-  #expire(id, command) {
+  /** Takes a command out: it is answered, refused or too old. */
+  #settle(id) {
+    const command = this.#pending.get(id);
     this.#pending.delete(id);
-    command.reject(new CommandError({ code: "DEADLINE_EXCEEDED", message: "no answer in time" }));
+    clearTimeout(command?.timer);
+    return command;
+  }
+
+  #expire(id) {
+    this.#settle(id)?.reject(new CommandError({ code: "DEADLINE_EXCEEDED", message: "no answer in time" }));
   }
 
   #lost(socket, code, reason, token = null) {
@@ -169,8 +175,7 @@ export class Client {
       socket.onopen = socket.onmessage = socket.onclose = null;
       socket.close();
     }
-    for (const [id, command] of this.#pending) if (this.now() > command.deadline) this.#expire(id, command);
-    for (const entry of this.#watched.values()) entry.live = false;
+    for (const entry of this.#watched.values()) entry.answered = entry.stale = false;
     if (FINAL_CLOSE.has(code)) {
       this.#setState("closed");
       this.#emit("refused", { code, reason });
@@ -222,36 +227,32 @@ export class Client {
     const entry = this.#watched.get(frame.show);
     if (!entry) return;
     const result = entry.map.apply(frame);
-    if (result.kind === "snapshot" || result.kind === "delta" || (result.kind === "beat" && !entry.told)) {
-      entry.live = true;
-      entry.told = false;
-    }
-    if (result.kind === "gap") {
-      entry.live = false;
-      // A beat beyond our position can only mean that something was lost on the way: ask for the whole map.
-      if (frame.t === "beat") this.#sendRaw({ t: "watch", show: frame.show });
-    }
+    // A gateway knows each viewer's position and never leaves a gap: one means that something was lost on the way, so
+    // ask instead of waiting.
+    if (result.kind === "gap" || result.kind === "needs_snapshot") this.#sendWatch(entry);
+    entry.answered = true;
     this.#emit("map", { show: frame.show, ...result });
   }
 
   #stale({ show, stale }) {
     const entry = this.#watched.get(show);
     if (!entry) return;
-    entry.told = stale;
-    entry.live = !stale && entry.map.loaded && !entry.map.gap;
-    this.#emit("map", { show, kind: "stale", seats: [], sale: false });
+    entry.stale = stale;
+    this.#emit("map", { show, kind: stale ? "stale" : "right", sale: false });
   }
 
   /** Whether the show's map is known to be the present state. */
   isLive(show) {
-    return this.#state === "live" && !this.#quiet && this.#watched.get(show)?.live === true;
+    const entry = this.#watched.get(show);
+    return this.#state === "live" && !this.#quiet && !!entry && entry.answered && !entry.stale && entry.map.followed;
   }
 
   /** Starts to watch a show; answers its map, which is filled by the frames. */
   watch(show) {
     let entry = this.#watched.get(show);
     if (!entry) {
-      entry = { map: new ShowMap(show), live: false, told: false };
+      // `answered`: since the connection began a frame of the show came; until then the map may be an old one.
+      entry = { map: new ShowMap(show), answered: false, stale: false };
       this.#watched.set(show, entry);
       if (this.#welcomed) this.#sendWatch(entry);
     }
@@ -259,7 +260,7 @@ export class Client {
   }
 
   #sendWatch({ map }) {
-    this.#sendRaw({ t: "watch", show: map.show, ...(map.loaded && !map.gap ? { pos: map.position } : {}) });
+    this.#sendRaw({ t: "watch", show: map.show, ...(map.loaded ? { pos: map.position } : {}) });
   }
 
   unwatch(show) {
@@ -315,16 +316,12 @@ export class Client {
       const command = { message, resolve, reject, deadline: this.now() + COMMAND_DEADLINE_MS };
       this.#pending.set(id, command);
       if (this.#welcomed) this.#sendRaw({ ...message, id });
-      // Without a socket no watchdog runs; the deadline holds all the same.
-      setTimeout(() => this.#pending.get(id) === command && this.#expire(id, command), COMMAND_DEADLINE_MS + 100);
+      command.timer = setTimeout(() => this.#expire(id), COMMAND_DEADLINE_MS);
     });
   }
 
   #reply({ id, ok }) {
-    const command = this.#pending.get(id);
-    if (!command) return;
-    this.#pending.delete(id);
-    command.resolve(ok);
+    this.#settle(id)?.resolve(ok);
   }
 
   #error({ id, error }) {
@@ -342,7 +339,6 @@ export class Client {
       }, jittered);
       return;
     }
-    this.#pending.delete(id);
-    command.reject(new CommandError(error));
+    this.#settle(id).reject(new CommandError(error));
   }
 }

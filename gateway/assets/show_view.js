@@ -8,12 +8,12 @@ import { fetchLayout } from "./api.js";
 import { h, setText } from "./dom.js";
 import { day, list, plural, time } from "./format.js";
 import { Plan } from "./layout.js";
+import { OwnSeats } from "./own_seats.js";
 import { holdEndText, refusalText } from "./refusal.js";
 import { CHOSEN, MINE } from "./seat_art.js";
 import { CanvasSeatMap } from "./seat_map_canvas.js";
 import { SvgSeatMap } from "./seat_map_svg.js";
 import { ShowPanel } from "./show_panel.js";
-import { OwnSeats } from "./viewer.js";
 
 const SVG_SEATS_MAX = 1000;
 const CHOSEN_MAX = 10;
@@ -32,7 +32,8 @@ class ShowView {
   #plan = null;
   #loading = 0;
   #doubtful = new Set();
-  #ownAsked = 0;
+  #reading = 0;
+  #greeted = false;
 
   constructor(context, show) {
     Object.assign(this, context);
@@ -56,14 +57,14 @@ class ShowView {
     this.#stop.push(
       this.client.on("map", (event) => event.show === show && this.#mapChanged(event)),
       this.client.on("push", (push) => this.#pushed(push)),
-      this.client.on("welcome", () => this.readOwn()),
+      this.client.on("welcome", () => this.#welcomed()),
       this.client.on("state", () => this.draw()),
       this.client.on("quiet", () => this.draw()),
       this.client.on("error", (error) => this.#failed(error)),
     );
     this.#describe();
     this.#loadPlan();
-    if (this.client.state === "live") this.readOwn();
+    if (this.client.state === "live") this.#welcomed();
     this.draw();
   }
 
@@ -119,9 +120,10 @@ class ShowView {
     this.panel.element.hidden = true;
   }
 
-  #mapChanged({ kind, sale }) {
-    if (kind === "snapshot" && this.#plan && this.state.layoutVersion !== this.#plan.version) this.#loadPlan();
-    if (sale) this.panel.saleIs(this.state.sale, this.state.opensInMs);
+  #mapChanged({ kind, whole, sale, newGeneration }) {
+    if (whole && this.#plan && this.state.layoutVersion !== this.#plan.version) this.#loadPlan();
+    if (sale || whole) this.panel.saleIs(this.state.sale, this.state.opensInMs);
+    if (newGeneration || kind === "right" || (!this.#reading && this.own.contradicts(this.state))) this.readOwn();
     this.#doubtLostSeats();
     this.draw();
   }
@@ -171,17 +173,28 @@ class ShowView {
     this.draw();
   }
 
+  /** The gateway tells a new viewer of its own things; whoever had some already asks what became of them. */
+  #welcomed() {
+    if (!this.#greeted || this.own.holds.size > 0 || this.own.pending.length > 0) this.readOwn();
+    this.#greeted = true;
+  }
+
   /** Asks what the customer has here: after a refresh, a reconnect, or pushes that were dropped. */
   async readOwn() {
-    const turn = (this.#ownAsked += 1);
+    this.#reading += 1;
+    const known = this.own.known();
     try {
       const { holds, pending } = await this.client.ownHolds(this.show);
-      if (this.#gone || turn !== this.#ownAsked) return;
-      for (const hold of this.own.reset(holds, pending)) this.#tellEnd(hold, "unknown");
+      if (this.#gone) return;
+      const { lost, unknown } = this.own.reread(known, holds, pending);
+      for (const hold of lost) this.#tellEnd(hold, "unknown");
       for (const hold of holds) for (const seat of hold.seats) this.chosen.delete(seat);
+      for (const id of unknown) this.client.booking(id).then((booking) => !this.#gone && this.bookingIs(booking), () => {});
       this.draw();
     } catch {
-      // Asked again with the next welcome.
+      // Asked again with the next welcome, or when the map contradicts what is known.
+    } finally {
+      this.#reading -= 1;
     }
   }
 
@@ -238,7 +251,7 @@ class ShowView {
     } catch (error) {
       if (this.#gone) return null;
       if (error.code === "GONE" || error.code === "NOT_OWNER") {
-        if (this.own.holdEnded(hold.hold, null)) this.#tellEnd(hold, "expired");
+        if (this.own.holdGone(hold.hold)) this.#tellEnd(hold, "expired");
       } else this.notices.show(refusalText(error, this.label), "bad");
       this.draw();
       return null;

@@ -2,10 +2,8 @@
 //
 // Delta rule: at position p a delta is applied only if its generation is the map's own and from <= p < to. p >= to:
 // ignored. p < from, or a higher generation: a snapshot is needed; the gateway knows and sends it unasked. Lower
-// generations are ignored. A snapshot replaces the map unless its generation is lower.
-
-/** Statuses by code, as other viewers see them. */
-export const STATUS = ["available", "held", "booked", "blocked"];
+// generations are ignored. A snapshot replaces the map unless its generation is lower. A frame is applied whole or
+// not at all.
 
 const LETTERS = { a: 0, h: 1, b: 2, x: 3 };
 
@@ -14,17 +12,24 @@ export function comparePositions(a, b) {
   return a.g - b.g || a.s - b.s;
 }
 
+/** What `apply` answers: `kind` is applied, ignored, gap (batches are missing) or needs_snapshot. */
+function outcome(kind, more = {}) {
+  return { kind, whole: false, sale: false, newGeneration: false, ...more };
+}
+
 export class ShowMap {
   constructor(show) {
     this.show = show;
+    /** Position of the map; g is 0 before the first snapshot. */
     this.position = { g: 0, s: 0 };
     this.sale = null;
     this.opensInMs = 0;
     this.layoutVersion = 0;
     this.viewers = 0;
+    /** One code a seat: 0 available, 1 held, 2 booked, 3 blocked. */
     this.statuses = new Uint8Array(0);
-    /** Changes are missing between the map and what was received. */
-    this.gap = false;
+    /** A frame told of batches that this map does not have. */
+    this.behind = false;
   }
 
   /** Whether a snapshot was ever received. */
@@ -32,133 +37,65 @@ export class ShowMap {
     return this.position.g > 0;
   }
 
+  /** Whether there is a map and no frame told of batches that it lacks. */
+  get followed() {
+    return this.loaded && !this.behind;
+  }
+
   /**
-   * Applies a frame. Answers what it did: `kind` is "snapshot", "delta", "beat", "gap" or "ignored"; `seats` lists the
-   * seats of a delta; `sale` tells whether the sale state changed.
+   * Applies a frame. Beside `kind` the answer tells whether the whole map was replaced, whether the sale state
+   * changed, and whether holds may have been lost with an old generation.
    */
   apply(frame) {
-    if (frame.show !== this.show) return { kind: "ignored", seats: [], sale: false };
-    if (frame.t === "snapshot") return this.#snapshot(frame);
-    if (frame.t === "delta") return this.#delta(frame);
-    if (frame.t === "beat") return this.#beat(frame);
-    return { kind: "ignored", seats: [], sale: false };
+    if (frame.show !== this.show) return outcome("ignored");
+    let result = outcome("ignored");
+    if (frame.t === "snapshot") result = this.#snapshot(frame);
+    else if (frame.t === "delta") result = this.#delta(frame);
+    else if (frame.t === "beat") result = this.#beat(frame);
+    if (result.kind === "applied") this.behind = false;
+    else if (result.kind !== "ignored") this.behind = true;
+    return result;
   }
 
   #snapshot(frame) {
-    if (frame.g < this.position.g) return { kind: "ignored", seats: [], sale: false };
+    if (frame.g < this.position.g) return outcome("ignored");
+    const newGeneration = this.loaded && frame.g > this.position.g;
     const statuses = new Uint8Array(frame.seats.length);
-    for (let seat = 0; seat < statuses.length; seat += 1) {
-      const code = LETTERS[frame.seats[seat]];
-      // A status that this version does not know must never look free.
-      statuses[seat] = code === undefined ? 3 : code;
-    }
+    // A status that this version does not know must never look free.
+    for (let seat = 0; seat < statuses.length; seat += 1) statuses[seat] = LETTERS[frame.seats[seat]] ?? 3;
     this.statuses = statuses;
     this.position = { g: frame.g, s: frame.s };
     this.layoutVersion = frame.layout;
     this.opensInMs = frame.opens_in_ms ?? 0;
-    this.gap = false;
-    return { kind: "snapshot", seats: [], sale: this.#told(frame) };
+    return outcome("applied", { whole: true, newGeneration, sale: this.#told(frame) });
   }
 
   #delta(frame) {
     const { g, s } = this.position;
-    if (frame.g < g || (frame.g === g && s >= frame.to)) return { kind: "ignored", seats: [], sale: false };
-    if (frame.g > g || s < frame.from) {
-      this.gap = true;
-      return { kind: "gap", seats: [], sale: false };
-    }
-    const seats = [];
-    for (const [seat, letter] of frame.seats) {
-      if (seat >= this.statuses.length) continue;
-      this.statuses[seat] = LETTERS[letter] ?? 3;
-      seats.push(seat);
-    }
+    if (!this.loaded) return outcome("needs_snapshot");
+    if (frame.g !== g) return outcome(frame.g < g ? "ignored" : "needs_snapshot");
+    if (s >= frame.to) return outcome("ignored");
+    if (s < frame.from) return outcome("gap");
+    if (frame.seats.some(([seat]) => seat >= this.statuses.length)) return outcome("needs_snapshot");
+    for (const [seat, letter] of frame.seats) this.statuses[seat] = LETTERS[letter] ?? 3;
     this.position = { g, s: frame.to };
-    return { kind: "delta", seats, sale: this.#told(frame) };
+    return outcome("applied", { sale: this.#told(frame) });
   }
 
+  /** A beat tells the last position written to this viewer: above the map's own, something was lost on the way. */
   #beat(frame) {
-    const order = comparePositions({ g: frame.g, s: frame.s }, this.position);
-    if (order < 0) return { kind: "ignored", seats: [], sale: false };
-    if (order > 0) this.gap = true;
-    this.viewers = frame.viewers ?? 0;
-    return { kind: order > 0 ? "gap" : "beat", seats: [], sale: false };
+    if (comparePositions({ g: frame.g, s: frame.s }, this.position) <= 0) {
+      if (this.loaded) this.viewers = frame.viewers ?? 0;
+      return outcome("ignored");
+    }
+    return outcome(this.loaded && frame.g === this.position.g ? "gap" : "needs_snapshot");
   }
 
   #told(frame) {
     const changed = this.sale !== frame.sale;
     this.sale = frame.sale;
+    if (frame.sale !== "before") this.opensInMs = 0;
     this.viewers = frame.viewers ?? 0;
     return changed;
-  }
-}
-
-/** The customer's own holds and pending bookings at one show, from replies and pushes in any order. */
-export class OwnSeats {
-  constructor() {
-    this.holds = new Map();
-    this.bookings = new Map();
-
-  }
-
-  #ended = new Map();
-
-  /** A hold as a reply or push tells it. Answers false when it is known to be over already. */
-  holdIs(hold) {
-    const end = this.#ended.get(hold.hold);
-    if (hold.phase === "ended" || (end && comparePositions(end, hold.position) > 0)) return false;
-    this.holds.set(hold.hold, hold);
-    return true;
-  }
-
-  /** The end of a hold at a position; older ends than the hold's own position are of a former life and ignored. */
-  holdEnded(id, position) {
-    const hold = this.holds.get(id);
-    if (hold && position && comparePositions(position, hold.position) <= 0) return null;
-    if (position) {
-      this.#ended.set(id, position);
-      if (this.#ended.size > 64) this.#ended.delete(this.#ended.keys().next().value);
-    }
-    this.holds.delete(id);
-    return hold ?? null;
-  }
-
-  /** A booking; only a higher version replaces what is known. */
-  bookingIs(booking) {
-    const known = this.bookings.get(booking.booking);
-    if (known && known.version > booking.version) return false;
-    this.bookings.set(booking.booking, booking);
-    for (const [id, hold] of this.holds) if (hold.booking === booking.booking) this.holds.delete(id);
-    return true;
-  }
-
-  /** The whole truth, as own_holds answers it. */
-  reset(holds, pending) {
-    const before = [...this.holds.values()];
-    this.holds.clear();
-    for (const hold of holds) this.holdIs(hold);
-    for (const [id, booking] of this.bookings) {
-      if (booking.state === "pending" && !pending.some((p) => p.booking === id)) this.bookings.delete(id);
-    }
-    for (const booking of pending) this.bookingIs(booking);
-    return before.filter((hold) => !this.holds.has(hold.hold) && !this.#coveredByBooking(hold));
-  }
-
-  #coveredByBooking(hold) {
-    return [...this.bookings.values()].some((b) => hold.seats.every((seat) => b.seats.includes(seat)));
-  }
-
-  get pending() {
-    return [...this.bookings.values()].filter((b) => b.state === "pending");
-  }
-
-  /** Every seat that is the customer's own: held, awaiting payment, or booked while this page looked. */
-  seats() {
-    const seats = new Set();
-    for (const hold of this.holds.values()) for (const seat of hold.seats) seats.add(seat);
-    for (const booking of this.bookings.values()) {
-      if (booking.state === "pending" || booking.state === "confirmed") for (const seat of booking.seats) seats.add(seat);
-    }
-    return seats;
   }
 }

@@ -47,6 +47,7 @@ const FILES: &[(&str, &str, &[u8])] = &[
     page_file!("index.html", HTML),
     page_file!("layout.js", SCRIPT),
     page_file!("notice.js", SCRIPT),
+    page_file!("own_seats.js", SCRIPT),
     page_file!("pending_card.js", SCRIPT),
     page_file!("refusal.js", SCRIPT),
     page_file!("seat_art.js", SCRIPT),

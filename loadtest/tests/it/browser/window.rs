@@ -1,0 +1,169 @@
+//! One browser window with a profile of its own: a customer of its own.
+
+use std::fmt::Debug;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use fantoccini::wd::WebDriverCompatibleCommand;
+use fantoccini::{Client, ClientBuilder, Locator};
+use hyper::Method;
+use hyper_util::client::legacy::connect::HttpConnector;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use url::{ParseError, Url};
+
+use super::driver::Driver;
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What a window looks like.
+#[derive(Clone, Copy)]
+pub(crate) enum Size {
+    Desk,
+    Phone,
+}
+
+pub(crate) struct Window {
+    client: Client,
+    gateway: String,
+    name: &'static str,
+    _profile: TempDir,
+}
+
+impl Window {
+    pub(crate) async fn open(driver: &Driver, gateway: &str, name: &'static str, size: Size) -> Self {
+        let profile = tempfile::tempdir().unwrap();
+        let args = [
+            "--headless".to_owned(),
+            "--no-sandbox".to_owned(),
+            "--disable-gpu".to_owned(),
+            "--disable-dev-shm-usage".to_owned(),
+            "--disable-quic".to_owned(),
+            "--no-first-run".to_owned(),
+            "--disable-background-networking".to_owned(),
+            "--disable-component-update".to_owned(),
+            "--disable-sync".to_owned(),
+            "--window-size=1280,1000".to_owned(),
+            format!("--user-data-dir={}", profile.path().display()),
+        ];
+        let capabilities = json!({
+            "goog:chromeOptions": { "binary": driver.browser, "args": args },
+            "goog:loggingPrefs": { "browser": "ALL" },
+        });
+        let Value::Object(capabilities) = capabilities else { unreachable!("an object") };
+        let mut builder = ClientBuilder::new(HttpConnector::new());
+        let client = builder.capabilities(capabilities).connect(&driver.url).await.expect("a browser session");
+        let window = Self { client, gateway: gateway.to_owned(), name, _profile: profile };
+        if matches!(size, Size::Phone) {
+            let phone = json!({ "width": 390, "height": 844, "deviceScaleFactor": 2, "mobile": true });
+            window.devtools("Emulation.setDeviceMetricsOverride", phone).await;
+        }
+        window
+    }
+
+    /// Goes to a place of the page, such as `/#/show/7`.
+    pub(crate) async fn visit(&self, place: &str) {
+        self.client.goto(&format!("{}{place}", self.gateway)).await.unwrap();
+    }
+
+    pub(crate) async fn refresh(&self) {
+        self.client.refresh().await.unwrap();
+    }
+
+    /// The value of a JavaScript expression.
+    pub(crate) async fn value(&self, expression: &str) -> Value {
+        self.client.execute(&format!("return ({expression})"), Vec::new()).await.unwrap()
+    }
+
+    /// Waits until a JavaScript expression is true; one that throws is not.
+    pub(crate) async fn until(&self, expression: &str) {
+        let script = format!("try {{ return Boolean({expression}) }} catch {{ return false }}");
+        let deadline = Instant::now() + PATIENCE;
+        while self.client.execute(&script, Vec::new()).await.ok() != Some(Value::Bool(true)) {
+            if Instant::now() > deadline {
+                let picture = self.save_picture(env!("CARGO_TARGET_TMPDIR").into(), "never-happened").await;
+                let said = self.value("document.body.innerText").await;
+                panic!("window {}: never happened: {expression}\npicture: {picture:?}\n{said}", self.name);
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Waits until an element's text contains something.
+    pub(crate) async fn sees(&self, selector: &str, text: &str) {
+        self.until(&format!("document.querySelector({selector:?}).textContent.includes({text:?})")).await;
+    }
+
+    /// Waits until each of the seats has the status on the map.
+    pub(crate) async fn sees_seats(&self, labels: &[String], status: &str) {
+        let labels = json!(labels);
+        self.until(&format!(
+            "document.querySelector('#seat-map').dataset.live === 'true' && {labels}.every((label) => \
+             document.querySelector(`[data-seat][data-label=\"${{label}}\"]`).dataset.status === {status:?})"
+        ))
+        .await;
+    }
+
+    pub(crate) async fn click(&self, selector: &str) {
+        self.client.wait().at_most(PATIENCE).for_element(Locator::Css(selector)).await.unwrap().click().await.unwrap();
+    }
+
+    pub(crate) async fn click_seats(&self, labels: &[String]) {
+        for label in labels {
+            self.click(&format!("[data-seat][data-label=\"{label}\"]")).await;
+        }
+    }
+
+    pub(crate) async fn write(&self, selector: &str, text: &str) {
+        self.client.find(Locator::Css(selector)).await.unwrap().send_keys(text).await.unwrap();
+    }
+
+    /// Saves what the window shows for people who asked for pictures.
+    pub(crate) async fn picture(&self, what: &str) {
+        if let Some(folder) = std::env::var_os("SEATWIRE_SCREENSHOTS") {
+            self.save_picture(PathBuf::from(folder), what).await;
+        }
+    }
+
+    async fn save_picture(&self, folder: PathBuf, what: &str) -> PathBuf {
+        std::fs::create_dir_all(&folder).unwrap();
+        let file = folder.join(format!("{what}-{}.png", self.name));
+        std::fs::write(&file, self.client.screenshot().await.unwrap()).unwrap();
+        file
+    }
+
+    /// What the browser's console says of the page itself, warnings and errors; the checkout page is somebody else's.
+    pub(crate) async fn complaints(&self) -> Vec<String> {
+        let log = self.client.issue_cmd(Chrome { path: "se/log", body: json!({ "type": "browser" }) }).await.unwrap();
+        let entries = log.as_array().expect("a list").iter();
+        let serious = entries.filter(|entry| matches!(entry["level"].as_str(), Some("SEVERE" | "WARNING")));
+        let texts = serious.filter_map(|entry| entry["message"].as_str().map(str::to_owned));
+        texts.filter(|text| !text.starts_with("http://") || text.starts_with(&self.gateway)).collect()
+    }
+
+    pub(crate) async fn close(self) {
+        self.client.close().await.unwrap();
+    }
+
+    async fn devtools(&self, command: &str, params: Value) {
+        let body = json!({ "cmd": command, "params": params });
+        self.client.issue_cmd(Chrome { path: "goog/cdp/execute", body }).await.unwrap();
+    }
+}
+
+/// A command that only chromedriver has.
+#[derive(Debug)]
+struct Chrome {
+    path: &'static str,
+    body: Value,
+}
+
+impl WebDriverCompatibleCommand for Chrome {
+    fn endpoint(&self, base: &Url, session: Option<&str>) -> Result<Url, ParseError> {
+        base.join(&format!("session/{}/{}", session.unwrap_or_default(), self.path))
+    }
+
+    fn method_and_body(&self, _: &Url) -> (Method, Option<String>) {
+        (Method::POST, Some(self.body.to_string()))
+    }
+}
