@@ -105,6 +105,17 @@ async fn an_own_hold_is_dropped_even_by_old_news() {
 }
 
 #[tokio::test]
+async fn a_booking_does_not_drop_somebody_elses_hold() {
+    let stage = Stage::new(8, config()).await;
+    let hold = stage.hold("ann", &[1]).await;
+    let named = Some((&customer("ben"), Some(hold)));
+    stage.store.apply(&stage.ledger.change(stage.show, &[2], LedgerStatus::Claimed, named)).await.unwrap();
+    assert_eq!(stage.status(1).await, SeatStatus::Held);
+    stage.store.release(stage.show, &customer("ann"), hold).await.unwrap().unwrap();
+    stage.finish().await;
+}
+
+#[tokio::test]
 async fn a_hold_that_loses_a_seat_ends_whole_and_its_owner_is_told() {
     let stage = Stage::running(8, config()).await;
     let (ann, ben) = (customer("ann"), customer("ben"));

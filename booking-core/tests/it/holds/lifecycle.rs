@@ -194,6 +194,24 @@ async fn a_hold_left_alone_ends_with_an_event_and_lapses_bring_a_cool_down() {
 }
 
 #[tokio::test]
+async fn a_hold_sweeps_due_ones_itself_those_in_its_way_always() {
+    let stage = Stage::new(200, HoldConfig { hold_ms: 2_000, grace_ms: 0, ..config() }).await;
+    for n in 0..70 {
+        stage.hold(&format!("c{n}"), &[n]).await;
+    }
+    // No sweeper runs here, and asking for own holds ends none.
+    until("the last one is due", || async {
+        let own = stage.store.own_holds(stage.show, &[customer("c69")]).await.unwrap().unwrap();
+        own[0].0.is_empty()
+    })
+    .await;
+    stage.hold("ben", &[69, 100]).await;
+    let held = stage.map().await.1.iter().take(69).filter(|status| *status == SeatStatus::Held).count();
+    assert!((1..=5).contains(&held), "64 others were swept, {held} are left");
+    stage.finish().await;
+}
+
+#[tokio::test]
 async fn a_sweep_finds_what_a_dead_core_left_behind() {
     let quick = HoldConfig { hold_ms: 1_000, grace_ms: 0, ..config() };
     let stage = Stage::new(200, quick.clone()).await;
