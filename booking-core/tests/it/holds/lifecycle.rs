@@ -207,7 +207,7 @@ async fn a_hold_sweeps_due_ones_itself_those_in_its_way_always() {
     .await;
     stage.hold("ben", &[69, 100]).await;
     let held = stage.map().await.1.iter().take(69).filter(|status| *status == SeatStatus::Held).count();
-    assert!((1..=5).contains(&held), "64 others were swept, {held} are left");
+    assert!(held <= 5, "64 others are swept, {held} are left");
     stage.finish().await;
 }
 
