@@ -33,7 +33,7 @@ pub enum Event {
     Message(ServerMessage),
 }
 
-/// The last [`EVENTS_MAX`] events.
+/// The last 20,000 events.
 #[derive(Debug, Default)]
 pub struct History {
     events: VecDeque<Event>,
