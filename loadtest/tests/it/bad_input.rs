@@ -48,7 +48,7 @@ async fn bad_input_at_every_door_is_answered_by_name_and_harms_nobody() {
     bystander.client.release(shop.show, hold.hold).await.unwrap();
     shop.check_histories();
     no_secret_in_the_logs(&shop);
-    shop.audit().await;
+    shop.audit(&[]).await;
     shop.stack.shutdown().await;
 }
 

@@ -77,7 +77,7 @@ async fn kill_nine_of_each_process_at_random_moments_of_running_purchases_loses_
     }
     println!("{tally}");
     tally.check();
-    shop.audit().await;
+    shop.audit(&[("confirmed", 30), ("expired", 3), ("cancelled", 1), ("refunds", 1)]).await;
     tally.check_told(&shop).await;
     shop.stack.shutdown().await;
 }

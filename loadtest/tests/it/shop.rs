@@ -5,29 +5,20 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use seatwire_loadtest::audit::{AuditOptions, audit};
 use seatwire_loadtest::client::{ClientOptions, Encoding, Guest, Http, ViewerClient, guest};
 use seatwire_loadtest::launcher::{Addresses, Stack, StackOptions};
 use seatwire_protocol::catalogue::{Layout, ShowInfo};
 use seatwire_protocol::command::ShowsReply;
 use seatwire_protocol::seat_frame::SeatFrame;
 use seatwire_protocol::{SaleState, SeatIndex, SeatStatus, ShowId};
-use serde_json::Value;
 use tokio::sync::MutexGuard;
-
-use crate::support::{connect, eventually_within};
 
 /// Long enough for a busy machine; a condition that is going to hold does so far sooner.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Expired claims ask the provider first, and a webhook that met a dead core is sent again after seconds.
 const AT_REST_WITHIN: Duration = Duration::from_secs(60);
-const UNDER_WAY: &str = "SELECT
-    (SELECT count(*) FROM bookings WHERE state = 'PENDING') AS pending,
-    (SELECT count(*) FROM payments WHERE status = 'captured' AND outcome IS NULL) AS unsettled,
-    (SELECT count(*) FROM refunds WHERE state IN ('DUE', 'REQUESTED')) AS refunds,
-    (SELECT count(*) FROM payment_events WHERE processed_at IS NULL AND parked_at IS NULL) AS events,
-    (SELECT count(*) FROM outbox WHERE applied_at IS NULL AND parked_at IS NULL) AS outbox";
-const KNOWN: &str = "SELECT count(*) FROM payments WHERE status = 'captured'";
 
 pub(crate) struct Shop {
     pub(crate) stack: Stack,
@@ -118,25 +109,12 @@ impl Shop {
         client
     }
 
-    /// Waits until nothing is under way any more, then checks the books.
-    pub(crate) async fn audit(&self) {
-        let ledger = connect(&self.at.postgres).await;
-        let http = Http::default();
-        let mut last = String::new();
-        let at_rest = async || {
-            let row = ledger.query_one(UNDER_WAY, &[]).await.unwrap();
-            let open: Vec<i64> = (0..row.len()).map(|column| row.get(column)).collect();
-            let books = http.get(&format!("{}/control/ledger", self.at.provider), &[]).await.unwrap();
-            let books: Value = books.json().unwrap();
-            let captured = |payment: &&Value| payment["status"] == "captured" || payment["status"] == "refunded";
-            let told = books["payments"].as_array().unwrap().iter().filter(captured).count();
-            let known: i64 = ledger.query_one(KNOWN, &[]).await.unwrap().get(0);
-            last = format!("{open:?} of {UNDER_WAY}; the provider has {told} payments, the ledger {known}");
-            open.iter().all(|count| *count == 0) && i64::try_from(told).unwrap() == known
-        };
-        if eventually_within(AT_REST_WITHIN, at_rest).await.is_err() {
-            panic!("never at rest: {last}");
-        }
+    /// Waits until nothing is under way any more, then checks the books; `least` is what must have happened.
+    pub(crate) async fn audit(&self, least: &[(&str, u64)]) {
+        let options = AuditOptions::default().wait(AT_REST_WITHIN);
+        let options = least.iter().fold(options, |options, (name, count)| options.require(name, *count));
+        let report = audit(&self.stack.addresses(), options).await.expect("the stack can be audited");
+        println!("{}", report.into_clean().unwrap());
     }
 
     /// Nobody who was here saw a gap, a step back, or half of a change.

@@ -3,20 +3,12 @@
 use std::time::{Duration, Instant};
 
 /// Waits until the condition holds; tests never sleep for a guessed time.
-pub(crate) async fn eventually(what: &str, condition: impl AsyncFnMut() -> bool) {
-    assert!(eventually_within(Duration::from_secs(30), condition).await.is_ok(), "never happened: {what}");
-}
-
-/// The same with another deadline, for a text that is known only afterwards.
-pub(crate) async fn eventually_within(limit: Duration, mut condition: impl AsyncFnMut() -> bool) -> Result<(), ()> {
-    let deadline = Instant::now() + limit;
+pub(crate) async fn eventually(what: &str, mut condition: impl AsyncFnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(30);
     while !condition().await {
-        if Instant::now() >= deadline {
-            return Err(());
-        }
+        assert!(Instant::now() < deadline, "never happened: {what}");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    Ok(())
 }
 
 pub(crate) async fn connect(url: &str) -> tokio_postgres::Client {

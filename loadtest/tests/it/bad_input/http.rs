@@ -1,9 +1,9 @@
 //! Plain HTTP at the gateway and at the core's own listener.
 
 use hyper::Method;
-use seatwire_loadtest::client::{Http, new_key};
+use seatwire_loadtest::client::{Http, HttpReply, new_key};
 use seatwire_protocol::ErrorCode;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::Findings;
 use super::raw;
@@ -18,269 +18,120 @@ pub(super) async fn every_bad_request(shop: &Shop) -> Findings {
     (asked, wrong)
 }
 
-async fn at_the_gateway(shop: &Shop) -> Findings {
-    use ErrorCode::{BadRequest, Forbidden, NoSuchSeat, NoSuchShow, NotOwner, TooLarge, Unauthenticated};
-    let bearer = shop.customer().await.guest.bearer();
-    let (get, post, put, delete) = (Method::GET, Method::POST, Method::PUT, Method::DELETE);
+struct Request {
+    method: Method,
+    path: String,
+    content_type: &'static str,
+    body: String,
+}
+
+fn get(path: &str) -> Request {
+    Request { method: Method::GET, path: path.to_owned(), content_type: "", body: String::new() }
+}
+
+fn delete(path: &str) -> Request {
+    Request { method: Method::DELETE, ..get(path) }
+}
+
+fn post(path: &str, body: impl ToString) -> Request {
+    Request { method: Method::POST, content_type: "application/json", body: body.to_string(), ..get(path) }
+}
+
+/// What an answer must say.
+enum Wanted {
+    Status(u16),
+    Code(ErrorCode),
+    Field(&'static str),
+}
+
+impl Wanted {
+    fn is(&self, reply: &HttpReply) -> bool {
+        let Some(error) = reply.error().filter(|error| !error.message.is_empty()) else { return false };
+        match self {
+            Self::Status(status) => reply.status == *status,
+            Self::Code(code) => error.code == *code && reply.status == code.http_status(),
+            Self::Field(field) => {
+                let named = error.field.as_deref() == Some(*field);
+                named && error.code == ErrorCode::BadRequest && reply.status == 400
+            }
+        }
+    }
+}
+
+fn bad_requests(shop: &Shop) -> Vec<(&'static str, Request, Wanted)> {
+    use ErrorCode::{BadRequest, NoSuchSeat, NoSuchShow, NotOwner, TooLarge};
+    use Wanted::{Code, Field, Status};
     let show = shop.show;
     let holds = format!("/api/shows/{show}/holds");
-    let (nobody, foreign) = ("f".repeat(32), "0".repeat(32));
-    let hold = |seats: serde_json::Value| json!({"key": new_key(), "seats": seats}).to_string();
-    let book =
-        |hold: &str, email: &str| json!({"show": show, "hold": hold, "key": new_key(), "email": email}).to_string();
-    let json_type = "application/json";
-    // What, method, path, content type, body, status, code, field.
-    let table = [
-        ("no such path", &get, "/nothing".to_owned(), "", String::new(), 404, None, None),
-        ("wrong method", &put, "/api/guest".to_owned(), "", String::new(), 405, None, None),
-        (
-            "a show that is no number",
-            &get,
-            "/api/shows/seven/layout".to_owned(),
-            "",
-            String::new(),
-            400,
-            Some(BadRequest),
-            Some("show"),
-        ),
-        ("show 0", &get, "/api/shows/0/seats".to_owned(), "", String::new(), 400, Some(BadRequest), Some("show")),
-        (
-            "a layout of no show",
-            &get,
-            "/api/shows/999999999/layout".to_owned(),
-            "",
-            String::new(),
-            404,
-            Some(NoSuchShow),
-            None,
-        ),
-        (
-            "seats of no show",
-            &get,
-            "/api/shows/999999999/seats".to_owned(),
-            "",
-            String::new(),
-            404,
-            Some(NoSuchShow),
-            None,
-        ),
-        (
-            "a date that is none",
-            &get,
-            "/api/shows?date=tomorrow".to_owned(),
-            "",
-            String::new(),
-            400,
-            Some(BadRequest),
-            Some("date"),
-        ),
-        ("not json", &post, holds.clone(), json_type, "{".to_owned(), 400, Some(BadRequest), None),
-        ("no body", &post, holds.clone(), json_type, String::new(), 400, Some(BadRequest), None),
-        (
-            "a form for json",
-            &post,
-            holds.clone(),
-            "application/x-www-form-urlencoded",
-            "key=k&seats=1".to_owned(),
-            400,
-            Some(BadRequest),
-            Some("body"),
-        ),
-        (
-            "a large body",
-            &post,
-            holds.clone(),
-            json_type,
-            format!("{{\"key\":\"{}\"}}", "k".repeat(300_000)),
-            413,
-            Some(TooLarge),
-            None,
-        ),
-        (
-            "no key",
-            &post,
-            holds.clone(),
-            json_type,
-            json!({"seats": [1]}).to_string(),
-            400,
-            Some(BadRequest),
-            Some("key"),
-        ),
-        (
-            "a bad key",
-            &post,
-            holds.clone(),
-            json_type,
-            json!({"key": "a b", "seats": [1]}).to_string(),
-            400,
-            Some(BadRequest),
-            Some("key"),
-        ),
-        ("no seats", &post, holds.clone(), json_type, hold(json!([])), 400, Some(BadRequest), Some("seats")),
-        (
-            "eleven seats",
-            &post,
-            holds.clone(),
-            json_type,
-            hold(json!([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10])),
-            400,
-            Some(BadRequest),
-            Some("seats"),
-        ),
-        (
-            "the same seat twice",
-            &post,
-            holds.clone(),
-            json_type,
-            hold(json!([1, 1])),
-            400,
-            Some(BadRequest),
-            Some("seats"),
-        ),
-        (
-            "no such seat",
-            &post,
-            holds.clone(),
-            json_type,
-            hold(json!([shop.layout.seats])),
-            404,
-            Some(NoSuchSeat),
-            None,
-        ),
-        (
-            "a hold id that is none",
-            &delete,
-            format!("{holds}/xyz"),
-            "",
-            String::new(),
-            400,
-            Some(BadRequest),
-            Some("hold"),
-        ),
-        (
-            "a hold that is not there",
-            &delete,
-            format!("{holds}/{nobody}"),
-            "",
-            String::new(),
-            404,
-            Some(NotOwner),
-            None,
-        ),
-        (
-            "an extension without a key",
-            &post,
-            format!("{holds}/{foreign}/extend"),
-            json_type,
-            "{}".to_owned(),
-            400,
-            Some(BadRequest),
-            Some("key"),
-        ),
-        (
-            "a booking of nobody's hold",
-            &post,
-            "/api/bookings".to_owned(),
-            json_type,
-            book(&nobody, "a@example.com"),
-            404,
-            Some(NotOwner),
-            None,
-        ),
-        (
-            "a booking without an address",
-            &post,
-            "/api/bookings".to_owned(),
-            json_type,
-            book(&nobody, ""),
-            400,
-            Some(BadRequest),
-            Some("email"),
-        ),
-        (
-            "a booking id that is none",
-            &get,
-            "/api/bookings/1".to_owned(),
-            "",
-            String::new(),
-            400,
-            Some(BadRequest),
-            Some("booking"),
-        ),
-        (
-            "a booking that is not there",
-            &get,
-            format!("/api/bookings/{nobody}"),
-            "",
-            String::new(),
-            404,
-            Some(NotOwner),
-            None,
-        ),
-        (
-            "a page of bookings before nothing",
-            &get,
-            "/api/bookings?before_ms=x".to_owned(),
-            "",
-            String::new(),
-            400,
-            Some(BadRequest),
-            Some("before_ms"),
-        ),
-    ];
+    let bookings = "/api/bookings";
+    let nobody = "f".repeat(32);
+    let hold = |seats: Value| post(&holds, json!({"key": new_key(), "seats": seats}));
+    let book = |email: &str| post(bookings, json!({"show": show, "hold": nobody, "key": new_key(), "email": email}));
+    let form = Request { content_type: "application/x-www-form-urlencoded", ..post(&holds, "key=k&seats=1") };
+    let put = Request { method: Method::PUT, ..get("/api/guest") };
+    let eleven = json!([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
+    let large = post(&holds, json!({"key": "k".repeat(300_000)}));
+    vec![
+        ("no such path", get("/nothing"), Status(404)),
+        ("wrong method", put, Status(405)),
+        ("a show that is no number", get("/api/shows/seven/layout"), Field("show")),
+        ("show 0", get("/api/shows/0/seats"), Field("show")),
+        ("a layout of no show", get("/api/shows/999999999/layout"), Code(NoSuchShow)),
+        ("seats of no show", get("/api/shows/999999999/seats"), Code(NoSuchShow)),
+        ("a date that is none", get("/api/shows?date=tomorrow"), Field("date")),
+        ("not json", post(&holds, "{"), Code(BadRequest)),
+        ("no body", post(&holds, ""), Code(BadRequest)),
+        ("a form for json", form, Field("body")),
+        ("a large body", large, Code(TooLarge)),
+        ("no key", post(&holds, json!({"seats": [1]})), Field("key")),
+        ("a bad key", post(&holds, json!({"key": "a b", "seats": [1]})), Field("key")),
+        ("no seats", hold(json!([])), Field("seats")),
+        ("eleven seats", hold(eleven), Field("seats")),
+        ("the same seat twice", hold(json!([1, 1])), Field("seats")),
+        ("no such seat", hold(json!([shop.layout.seats])), Code(NoSuchSeat)),
+        ("a hold id that is none", delete(&format!("{holds}/xyz")), Field("hold")),
+        ("a hold that is not there", delete(&format!("{holds}/{nobody}")), Code(NotOwner)),
+        ("an extension without a key", post(&format!("{holds}/{nobody}/extend"), "{}"), Field("key")),
+        ("a booking of nobody's hold", book("a@example.com"), Code(NotOwner)),
+        ("a booking without an address", book(""), Field("email")),
+        ("a booking id that is none", get("/api/bookings/1"), Field("booking")),
+        ("a booking that is not there", get(&format!("{bookings}/{nobody}")), Code(NotOwner)),
+        ("a page before nothing", get("/api/bookings?before_ms=x"), Field("before_ms")),
+    ]
+}
+
+async fn at_the_gateway(shop: &Shop) -> Findings {
+    let bearer = shop.customer().await.guest.bearer();
     let http = Http::default();
-    let mut wrong = Vec::new();
-    let mut asked = table.len();
-    for (what, method, path, kind, body, status, code, field) in table {
-        let url = format!("{}{path}", shop.at.gateway);
-        let headers = [("authorization", bearer.as_str()), ("content-type", kind)];
-        let headers = if kind.is_empty() { &headers[..1] } else { &headers[..] };
-        match http.send(method.clone(), &url, headers, body).await {
-            Ok(reply) => {
-                let error = reply.error();
-                let right = reply.status == status
-                    && error.as_ref().is_some_and(|error| {
-                        !error.message.is_empty()
-                            && code.as_ref().is_none_or(|code| error.code == *code)
-                            && field.is_none_or(|field| error.field.as_deref() == Some(field))
-                    });
-                if !right {
-                    wrong.push(format!(
-                        "{what}: wanted {status} {code:?} {field:?}, got {} {}",
-                        reply.status,
-                        reply.text()
-                    ));
-                }
-            }
+    let requests = bad_requests(shop);
+    let (mut asked, mut wrong) = (requests.len(), Vec::new());
+    for (what, request, wanted) in requests {
+        let url = format!("{}{}", shop.at.gateway, request.path);
+        let headers = [("authorization", bearer.as_str()), ("content-type", request.content_type)];
+        let headers = if request.content_type.is_empty() { &headers[..1] } else { &headers[..] };
+        match http.send(request.method, &url, headers, request.body).await {
+            Ok(reply) if wanted.is(&reply) => {}
+            Ok(reply) => wrong.push(format!("{what}: got {} {}", reply.status, reply.text())),
             Err(error) => wrong.push(format!("{what}: {error}")),
         }
     }
-    let secured = [
-        (&get, holds.clone()),
-        (&post, holds),
-        (&get, "/api/bookings".to_owned()),
-        (&post, "/api/bookings".to_owned()),
-    ];
-    for (method, path) in secured {
+    let holds = format!("/api/shows/{}/holds", shop.show);
+    for request in [get(&holds), post(&holds, "{}"), get("/api/bookings"), post("/api/bookings", "{}")] {
         for token in [None, Some("Bearer x.y.z"), Some("Basic YTpi")] {
             asked += 1;
             let headers: Vec<_> = token.map(|token| ("authorization", token)).into_iter().collect();
-            let url = format!("{}{path}", shop.at.gateway);
-            let reply = http.send(method.clone(), &url, &headers, "{}").await.unwrap();
-            if reply.status != 401 || reply.error().is_none_or(|error| error.code != Unauthenticated) {
-                wrong.push(format!(
-                    "{method} {path} with {token:?}: wanted 401, got {} {}",
-                    reply.status,
-                    reply.text()
-                ));
+            let url = format!("{}{}", shop.at.gateway, request.path);
+            let reply = http.send(request.method.clone(), &url, &headers, request.body.clone()).await.unwrap();
+            if !Wanted::Code(ErrorCode::Unauthenticated).is(&reply) {
+                wrong.push(format!("{url} with {token:?}: got {} {}", reply.status, reply.text()));
             }
         }
     }
     asked += 1;
     let url = format!("{}/api/guest", shop.at.gateway);
-    let reply = http.send(post.clone(), &url, &[("origin", "http://seats.evil.example")], "{}").await.unwrap();
-    if reply.status != 403 || reply.error().is_none_or(|error| error.code != Forbidden) {
-        wrong.push(format!("a foreign page asks for a token: wanted 403, got {} {}", reply.status, reply.text()));
+    let reply = http.send(Method::POST, &url, &[("origin", "http://seats.evil.example")], "{}").await.unwrap();
+    if !Wanted::Code(ErrorCode::Forbidden).is(&reply) {
+        wrong.push(format!("a foreign page asks for a token: got {} {}", reply.status, reply.text()));
     }
     (asked, wrong)
 }
