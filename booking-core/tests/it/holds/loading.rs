@@ -16,7 +16,7 @@ async fn generation(store: &HoldStore, show: ShowId) -> Option<u64> {
 
 #[tokio::test]
 async fn a_cold_show_is_read_once_whoever_asks() {
-    let patient = HoldConfig { load_wait_ms: 20_000, ..config() };
+    let patient = config();
     let stage = Stage::new(20_000, patient.clone()).await;
     stage.ledger.change(stage.show, &[19_998], LedgerStatus::Booked, None);
     let other = stage.another_core(patient);
@@ -143,7 +143,7 @@ async fn a_map_that_lacks_a_seat_is_never_whole() {
 
 #[tokio::test]
 async fn a_loader_that_was_overtaken_abandons_its_generation() {
-    let stage = Stage::new(10, HoldConfig { load_wait_ms: 20_000, ..config() }).await;
+    let stage = Stage::new(10, config()).await;
     stage.ledger.is_overtaken.store(true, Ordering::Relaxed);
     assert_eq!(stage.map().await.0, Position::new(3, 0));
     assert_eq!(stage.ledger.reads.load(Ordering::Relaxed), 2);

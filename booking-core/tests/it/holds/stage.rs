@@ -30,7 +30,8 @@ pub(super) struct Stage {
 }
 
 pub(super) fn config() -> HoldConfig {
-    HoldConfig { hold_secret: b"a secret of the test".to_vec(), ..HoldConfig::default() }
+    // Patience for a machine that is busy with other tests.
+    HoldConfig { hold_secret: b"a secret of the test".to_vec(), load_wait_ms: 20_000, ..HoldConfig::default() }
 }
 
 pub(super) fn customer(name: &str) -> CustomerId {
