@@ -8,9 +8,8 @@ run:
 	cargo build --release --locked --workspace --bins
 	exec target/release/loadtest up $(UP)
 
-# Every test, on real servers. The binaries come first: tests launch them as processes of their own.
+# Every test, on real servers. Cargo builds the binaries of all packages first: tests launch them as processes.
 test:
-	cargo build --locked --workspace --bins
 	. .ci/browser && cargo test --locked --workspace
 	.ci/page-tests
 
