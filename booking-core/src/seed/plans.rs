@@ -81,7 +81,7 @@ pub(super) fn arena() -> Plan {
     bowl(
         &mut sections,
         100,
-        &Ring { rows: 25, seats: |_| 28, side: 460, side_top: 40, rear_top: 620, bend: 120, tier: 3 },
+        &Ring { rows: 25, seats: |_| 28, side: 460, side_top: 40, rear_top: 645, bend: 120, tier: 3 },
     );
     let narrow = |section| if section == 5 || section == 6 { 35 } else { 36 };
     bowl(
@@ -236,7 +236,7 @@ fn number_through(focus: &'static str, sections: Vec<(String, Vec<Draft>)>, dist
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashSet;
+    use std::collections::{HashMap, HashSet};
 
     use super::*;
 
@@ -247,11 +247,17 @@ mod tests {
         let labels: HashSet<&str> = seats.iter().map(|seat| seat.1.as_str()).collect();
         assert_eq!(labels.len(), count, "labels are different");
         let rows = plan.sections.iter().flat_map(|section| &section.rows);
-        let places: Vec<(i32, i32)> = rows.flat_map(|row| row.x.iter().map(move |x| (row.y, *x))).collect();
-        let mut sorted = places.clone();
-        sorted.sort_unstable();
-        let near = sorted.windows(2).find(|pair| pair[0].0 == pair[1].0 && pair[1].1 - pair[0].1 < SEAT);
-        assert_eq!(near, None, "no two seats of one height overlap");
+        let places: Vec<(i32, i32)> = rows.flat_map(|row| row.x.iter().map(move |x| (*x, row.y))).collect();
+        let mut squares: HashMap<(i32, i32), Vec<(i32, i32)>> = HashMap::new();
+        for &(x, y) in &places {
+            squares.entry((x.div_euclid(SEAT), y.div_euclid(SEAT))).or_default().push((x, y));
+        }
+        for &(x, y) in &places {
+            let around = (-1..=1).flat_map(|right| (-1..=1).map(move |down| (right, down)));
+            let squares = around.filter_map(|(r, d)| squares.get(&(x.div_euclid(SEAT) + r, y.div_euclid(SEAT) + d)));
+            let near = squares.flatten().filter(|(a, b)| (a - x).abs() < SEAT && (b - y).abs() < SEAT);
+            assert_eq!(near.count(), 1, "the seat at {x}, {y} touches another");
+        }
     }
 
     #[test]
