@@ -10,6 +10,8 @@ import { Viewport } from "./viewport.js";
 
 const KEYS = { ArrowLeft: "left", ArrowRight: "right", ArrowUp: "up", ArrowDown: "down" };
 const NEAR_SCALE = 2;
+const ROW_NAMES_FROM_SCALE = 0.9;
+const SECTION_NAMES_ABOVE_FROM_SCALE = 0.8;
 
 export class CanvasSeatMap {
   #display;
@@ -51,6 +53,7 @@ export class CanvasSeatMap {
     );
     const { left, top, right, bottom } = plan.box;
     const box = { left: left - 30, top: top - 90, right: right + 30, bottom: bottom + 30 };
+    this.element.style.setProperty("--aspect", String((box.right - box.left) / (box.bottom - box.top)));
     this.view = new Viewport(this.canvas, box, {
       changed: () => this.#repaint(),
       clicked: (x, y) => this.#clicked(x, y),
@@ -107,7 +110,8 @@ export class CanvasSeatMap {
     if (this.#full) {
       context.fillStyle = this.painter.ground;
       context.fillRect(left, top, width / scale, height / scale);
-      this.#drawNames(context, scale);
+      this.#drawFocus(context);
+      if (scale >= ROW_NAMES_FROM_SCALE) this.#drawRowNames(context);
       this.grid.within(left, top, left + width / scale, top + height / scale, (seat) =>
         this.painter.paint(context, seat, this.#display[seat], scale),
       );
@@ -117,34 +121,42 @@ export class CanvasSeatMap {
         this.painter.paint(context, seat, this.#display[seat], scale);
       }
     }
+    this.#drawSectionNames(context, scale);
     this.#drawCursor(context);
     this.#dirty.clear();
     this.#full = false;
   }
 
-  #drawNames(context, scale) {
-    const { plan } = this;
-    const { left, top, right } = plan.box;
-    context.fillStyle = this.painter.line[2];
-    context.textAlign = "center";
-    context.textBaseline = "middle";
+  #drawFocus(context) {
+    const { left, top, right } = this.plan.box;
     const middle = (left + right) / 2;
-    context.globalAlpha = 0.25;
+    context.fillStyle = this.painter.fill[2];
     context.beginPath();
     context.roundRect(middle - 160, top - 70, 320, 44, 8);
     context.fill();
-    context.globalAlpha = 1;
-    context.fillStyle = this.painter.ink;
-    context.font = "600 24px system-ui, sans-serif";
-    context.fillText(plan.focus === "stage" ? "STAGE" : "SCREEN", middle, top - 47);
-    const size = Math.min(24, 12 / scale);
-    context.font = `600 ${size}px system-ui, sans-serif`;
-    for (const { name, box } of plan.sections) {
-      if (name) context.fillText(name, (box.left + box.right) / 2, box.top - size * 0.7);
+    write(context, this.painter.ink, 24);
+    context.fillText(this.plan.focus === "stage" ? "STAGE" : "SCREEN", middle, top - 47);
+  }
+
+  #drawRowNames(context) {
+    write(context, this.painter.ink, 6);
+    for (const row of this.plan.rows) context.fillText(row.name, this.plan.x[row.first] - 7, row.y + 5);
+  }
+
+  /** From afar the name stands on its section, near by above it. */
+  #drawSectionNames(context, scale) {
+    const far = scale < SECTION_NAMES_ABOVE_FROM_SCALE;
+    const size = far ? Math.min(90, 13 / scale) : 12;
+    write(context, this.painter.ink, size);
+    context.strokeStyle = this.painter.ground;
+    context.lineJoin = "round";
+    context.lineWidth = size / 3;
+    for (const { name, box } of this.plan.sections) {
+      const x = (box.left + box.right) / 2;
+      const y = far ? (box.top + box.bottom) / 2 : box.top - 9;
+      context.strokeText(name, x, y);
+      context.fillText(name, x, y);
     }
-    if (scale < 0.9) return;
-    context.font = "500 6px system-ui, sans-serif";
-    for (const row of plan.rows) context.fillText(row.name, plan.x[row.first] - 7, row.y + 5);
   }
 
   #drawCursor(context) {
@@ -224,4 +236,12 @@ export class CanvasSeatMap {
     this.#observer.disconnect();
     this.#scheme.removeEventListener("change", this.#recolour);
   }
+}
+
+/** Sets a context up for words. */
+function write(context, colour, size) {
+  context.fillStyle = colour;
+  context.textAlign = "center";
+  context.textBaseline = "middle";
+  context.font = `600 ${size}px system-ui, sans-serif`;
 }

@@ -151,8 +151,9 @@ export class ShowPanel {
           ),
         ),
       );
+      this.choice.classList.toggle("has-seats", seats.length > 0);
       setText(this.total, seats.length ? money(plan.total(seats), plan.currency) : "");
-      setText(this.hint, seats.length ? `${plural(seats.length, "seat")}: ${list(plan.labels(seats))}. Nobody else can take them once held.` : "Choose seats on the map. Nothing is held until you press Hold.");
+      setText(this.hint, seats.length ? `${plural(seats.length, "seat")}: ${list(plan.labels(seats))}. Held seats can't be taken by others.` : "Choose seats on the map. Nothing is held until you press Hold.");
     }
     const ready = open && view.live && !this.#busy;
     this.holdButton.disabled = !ready || seats.length === 0;
