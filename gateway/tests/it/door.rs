@@ -272,6 +272,10 @@ async fn the_page_is_served_whole_under_a_strict_policy() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/assets");
     let mut files = 0;
     for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap).filter(|e| e.file_type().unwrap().is_file()) {
+        // Only tells Node, for the page's unit tests, that the scripts are modules.
+        if entry.file_name() == "package.json" {
+            continue;
+        }
         let url = gateway.url(&format!("/assets/{}", entry.file_name().to_str().unwrap()));
         let reply = http.get(&url, &[]).await.unwrap();
         assert_eq!(reply.status, 200, "{url} is not embedded");
