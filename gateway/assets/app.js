@@ -26,13 +26,13 @@ function route() {
   const linked = /^booking\/([0-9a-f]{32})$/.exec(hash);
   if (linked) return { view: bookingView, argument: linked[1], nav: "nav-bookings" };
   const returned = new URLSearchParams(location.search).get("booking")?.replaceAll("-", "").toLowerCase();
-  if (hash === "" && /^[0-9a-f]{32}$/.test(returned ?? "")) return { view: bookingView, argument: returned, nav: "nav-bookings" };
+  if (hash === "" && /^[0-9a-f]{32}$/.test(returned ?? "")) return { view: bookingView, argument: returned, returned: true, nav: "nav-bookings" };
   return { view: showsView, argument: null, nav: "nav-shows" };
 }
 
 function navigate(moved) {
   if (location.hash === "#main") return;
-  const { view, argument, nav } = route();
+  const { view, argument, nav, returned } = route();
   current?.destroy?.();
   context.notices.clear();
   for (const id of ["nav-shows", "nav-bookings"]) {
@@ -40,7 +40,7 @@ function navigate(moved) {
     if (id === nav) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
-  current = view(context, argument);
+  current = view(context, argument, returned);
   main.replaceChildren(current.element);
   document.title = current.title ? `${current.title} · Seatwire` : "Seatwire";
   if (moved) {

@@ -20,8 +20,12 @@ const PHASES = [
   },
 ];
 
-export function bookingView(context, id) {
-  const view = new BookingView(context, id);
+/** A pending booking that was opened from a list: nobody knows whether a payment is on its way. */
+const UNPAID = [{ untilMs: Infinity, everyMs: 5000, title: "Waiting for your payment", text: "The seats are reserved for you until the time is up." }];
+
+/** A booking's page; `returned` when the customer comes back from the checkout. */
+export function bookingView(context, id, returned) {
+  const view = new BookingView(context, id, returned ? PHASES : UNPAID);
   return { element: view.element, title: "Booking", destroy: () => view.destroy(), shown: () => view.ask() };
 }
 
@@ -34,9 +38,10 @@ class BookingView {
   #startedAt = performance.now();
   #drawn = "";
 
-  constructor(context, id) {
+  constructor(context, id, phases) {
     Object.assign(this, context);
     this.id = id;
+    this.phases = phases;
     this.element = h("section", { class: "page narrow", "aria-live": "polite" });
     this.left = h("span", { class: "hold-time", role: "timer", "aria-live": "off" });
     this.countdown = new Countdown((ms) => (this.left.textContent = ms > 0 ? clock(ms) : "0:00"));
@@ -50,7 +55,7 @@ class BookingView {
 
   get #phase() {
     const since = performance.now() - this.#startedAt;
-    return PHASES.findIndex(({ untilMs }) => since < untilMs);
+    return this.phases.findIndex(({ untilMs }) => since < untilMs);
   }
 
   async ask() {
@@ -62,7 +67,7 @@ class BookingView {
       if (error.code === "NOT_OWNER" || error.code === "BAD_REQUEST") return this.#unknown(error);
     }
     if (this.#gone || (this.#booking && this.#booking.state !== "pending" && !this.#refundOpen)) return;
-    const { everyMs } = PHASES[this.#phase];
+    const { everyMs } = this.phases[this.#phase];
     this.#timer = setTimeout(() => this.ask(), everyMs * (1 + Math.random() * 0.2));
   }
 
@@ -92,7 +97,7 @@ class BookingView {
   #waiting() {
     this.#draw();
     clearTimeout(this.#phaseTimer);
-    const { untilMs } = PHASES[this.#phase];
+    const { untilMs } = this.phases[this.#phase];
     if (untilMs === Infinity) return;
     this.#phaseTimer = setTimeout(() => this.#waiting(), untilMs - (performance.now() - this.#startedAt) + 20);
   }
@@ -126,11 +131,13 @@ class BookingView {
   }
 
   #pending() {
-    const phase = PHASES[this.#phase];
+    const phase = this.phases[this.#phase];
     const booking = this.#booking;
     const url = booking && checkoutAddress(booking);
+    const waited = this.#phase === this.phases.length - 1;
+    const unpaid = this.phases === UNPAID;
     return [
-      h("div", { class: "status-picture" }, h("span", { class: this.#phase < 2 ? "spinner" : "safe", "aria-hidden": "true" })),
+      h("div", { class: "status-picture" }, h("span", { class: !waited ? "spinner" : "safe", "aria-hidden": "true" })),
       h("h1", { id: "booking-title", text: phase.title }),
       h("p", { class: "lead", text: phase.text }),
       booking && this.#summary(),
@@ -138,8 +145,8 @@ class BookingView {
       h(
         "div",
         { class: "actions centred" },
-        url && h("a", { class: "button", id: "pay-again", href: url }, "Not paid yet? Go to payment"),
-        (this.#phase === 2 || booking) && h("a", { class: this.#phase === 2 ? "button primary" : "button quiet", id: "to-bookings", href: "/#/bookings" }, "My bookings"),
+        url && h("a", { class: unpaid ? "button primary" : "button", id: "pay-again", href: url }, unpaid ? "Go to payment" : "Not paid yet? Go to payment"),
+        (waited || booking) && h("a", { class: waited && !unpaid ? "button primary" : "button quiet", id: "to-bookings", href: "/#/bookings" }, "My bookings"),
       ),
     ].filter(Boolean);
   }

@@ -134,7 +134,7 @@ export class CanvasSeatMap {
     context.beginPath();
     context.roundRect(middle - 160, top - 70, 320, 44, 8);
     context.fill();
-    write(context, this.painter.ink, 24);
+    write(context, this.painter.ink, 34);
     context.fillText(this.plan.focus === "stage" ? "STAGE" : "SCREEN", middle, top - 47);
   }
 
@@ -179,7 +179,7 @@ export class CanvasSeatMap {
   }
 
   #hovered(x, y) {
-    const seat = x === null || this.view.scale < 0.5 ? null : this.grid.at(x, y);
+    const seat = x === null || this.view.scale < 0.8 ? null : this.grid.at(x, y);
     this.canvas.classList.toggle("over-seat", seat !== null && this.#display[seat] === 0);
     this.tip.hidden = seat === null;
     if (seat === null) return;

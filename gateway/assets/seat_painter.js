@@ -4,7 +4,7 @@ import { DISPLAY, MARKS, TIER_COLOURS } from "./seat_art.js";
 
 const MARK_FROM_SCALE = 0.9;
 const NUMBER_FROM_SCALE = 1.7;
-const BOX_FROM_SCALE = 0.55;
+const BOX_FROM_SCALE = 0.8;
 
 export class SeatPainter {
   constructor(plan) {

@@ -85,6 +85,10 @@ async fn buys_two_seats_while_another_window_watches() {
     buyer.click("#pay-button").await;
     buyer.until("document.querySelector('button[value=success]')").await;
     buyer.picture("4-checkout").await;
+    // Declined: the seats stay reserved, and the way back to the payment is shown.
+    buyer.click("button[value=failure]").await;
+    buyer.click("#pay-again").await;
+    buyer.until("document.querySelector('button[value=success]')").await;
     buyer.click("button[value=success]").await;
     buyer.sees("#booking-title", "Your booking is confirmed").await;
     buyer.sees("#confirmation-seats", &seats.concat()).await;
