@@ -104,8 +104,18 @@ impl Window {
         .await;
     }
 
+    /// Clicks an element as soon as it is there; one that is drawn anew in the same moment is looked for again.
     pub(crate) async fn click(&self, selector: &str) {
-        self.client.wait().at_most(PATIENCE).for_element(Locator::Css(selector)).await.unwrap().click().await.unwrap();
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let clicked = match self.client.find(Locator::Css(selector)).await {
+                Ok(element) => element.click().await,
+                Err(error) => Err(error),
+            };
+            let Err(error) = clicked else { return };
+            assert!(Instant::now() < deadline, "window {}: {selector} was never clicked: {error}", self.name);
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     pub(crate) async fn click_seats(&self, labels: &[String]) {
