@@ -1,7 +1,7 @@
 # Two commands are all a newcomer needs: `make run` and `make test`. Both work on a machine with Rust and nothing else:
 # servers that are missing are unpacked into .data/servers by the launcher, the browser is installed by .ci/browser.
 
-.PHONY: run test lint fmt clean-data
+.PHONY: run test model lint fmt clean-data
 
 # The whole product with demo data; prints the page's address, stops with Ctrl-C. Data survive in .data.
 run:
@@ -12,6 +12,10 @@ run:
 test:
 	. .ci/browser && cargo test --locked --workspace
 	.ci/page-tests
+
+# Every state of the models at the large bound; `make test` runs the small one. See docs/MODEL.md.
+model:
+	cargo run --release --locked --package seatwire-model -- all --bound large
 
 lint:
 	cargo fmt --all --check
