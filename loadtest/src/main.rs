@@ -18,6 +18,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Start everything on loopback with demo data, print the page's address, stop it all on Ctrl-C.
+    #[command(after_help = up::AFTER_HELP)]
     Up(up::UpArgs),
     /// Run the simulated payment provider: orders, a checkout page, signed webhooks, refunds.
     Provider(Box<provider::ProviderArgs>),

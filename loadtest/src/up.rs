@@ -22,7 +22,13 @@ use tokio::{
 use crate::launcher::{Process, Stack, StackOptions};
 use console::Console;
 
-/// Flags of `loadtest up`. SEATWIRE_… variables of the services, such as SEATWIRE_HOLD_MS, reach them.
+/// Below the flags in `--help`.
+pub const AFTER_HELP: &str = "\
+Settings of the services reach them from the environment, such as SEATWIRE_HOLD_MS=20000 (see `seatwire-core serve \
+--help` and `seatwire-gateway --help`); addresses and secrets that join the parts are chosen here. PostgreSQL and Redis \
+(or Valkey) are taken from PATH; what is missing is unpacked into .data/servers once.";
+
+/// Flags of `loadtest up`.
 #[derive(Debug, Clone, clap::Args)]
 pub struct UpArgs {
     /// Folder of all data, secrets and logs; made when missing.

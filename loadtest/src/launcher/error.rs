@@ -1,6 +1,13 @@
 //! Why a server did not start: which one, what happened, and the last lines that it wrote.
 
-use std::{fmt, io, path::Path, process::ExitStatus, time::Duration};
+use std::{
+    fmt,
+    fs::File,
+    io::{self, Read as _, Seek as _, SeekFrom},
+    path::Path,
+    process::ExitStatus,
+    time::Duration,
+};
 
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -54,13 +61,23 @@ impl LogTail {
         Self(lines.into_iter().rev().take(Self::LINES).rev().collect())
     }
 
-    /// What was written to the file behind byte `start`.
+    /// The end of what was written to the file behind byte `start`; no log is not worth an error of its own.
     pub(crate) fn of_file(path: &Path, start: u64) -> Self {
-        let bytes = std::fs::read(path).unwrap_or_default();
-        let start = usize::try_from(start).unwrap_or(0);
-        Self::of_text(&String::from_utf8_lossy(bytes.get(start..).unwrap_or_default()))
+        Self::of_text(&read_end(path, start).unwrap_or_default())
     }
 }
+
+fn read_end(path: &Path, start: u64) -> io::Result<String> {
+    let mut file = File::open(path)?;
+    let length = file.metadata()?.len();
+    file.seek(SeekFrom::Start(start.max(length.saturating_sub(END_BYTES))))?;
+    let mut end = Vec::new();
+    file.read_to_end(&mut end)?;
+    Ok(String::from_utf8_lossy(&end).into_owned())
+}
+
+/// More than enough for the last lines.
+const END_BYTES: u64 = 16 * 1024;
 
 impl fmt::Display for LogTail {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
