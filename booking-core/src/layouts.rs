@@ -1,7 +1,7 @@
 //! Layouts of shows, kept in memory: for `get_layout`, and for the labels in refusals.
 //!
 //! One load at a time per show, however many ask; bounded; short-lived, so that a new version is seen within
-//! [`FRESH`]. Labels never change, so they may come from a layout of any age.
+//! `FRESH`. Labels never change, so they may come from a layout of any age.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};

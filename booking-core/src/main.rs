@@ -39,7 +39,7 @@ enum Command {
 
 #[derive(Debug, clap::Args)]
 struct MigrateArgs {
-    /// PostgreSQL with the role seatwire_migrator, which owns the tables [required]
+    /// PostgreSQL with the role seatwire_migrator, which owns the tables (required)
     #[arg(long, env = "SEATWIRE_MIGRATE_DATABASE_URL", value_name = "URL", hide_env_values = true)]
     migrate_database_url: Option<String>,
     /// Takes the last COUNT steps down instead; their data are lost
@@ -52,7 +52,7 @@ struct MigrateArgs {
 
 #[derive(Debug, clap::Args)]
 struct SeedArgs {
-    /// PostgreSQL with the role seatwire_core [required]
+    /// PostgreSQL with the role seatwire_core (required)
     #[arg(long, env = "SEATWIRE_DATABASE_URL", value_name = "URL", hide_env_values = true)]
     database_url: Option<String>,
     /// When the show that opens soon opens, milliseconds from now

@@ -9,7 +9,7 @@ pub struct ServeArgs {
     /// Address of the HTTP listener: payment webhooks, /admin, /live, /ready, /metrics
     #[arg(long, env = "SEATWIRE_CORE_HTTP_LISTEN", default_value = "127.0.0.1:7101", value_name = "ADDRESS")]
     pub(super) core_http_listen: String,
-    /// Name of this instance in logs and to gateways [default: core-<pid>]
+    /// Name of this instance in logs and to gateways [default: core-PID]
     #[arg(long, env = "SEATWIRE_CORE_NAME", value_name = "NAME")]
     pub(super) core_name: Option<String>,
     /// Redis or Valkey: holds and the live seat map
@@ -21,34 +21,34 @@ pub struct ServeArgs {
         hide_env_values = true
     )]
     pub(super) redis_url: String,
-    /// PostgreSQL with the role seatwire_core: the truth [required]
+    /// PostgreSQL with the role seatwire_core: the truth (required)
     #[arg(long, env = "SEATWIRE_DATABASE_URL", value_name = "URL", hide_env_values = true)]
     pub(super) database_url: Option<String>,
     /// Connections to PostgreSQL
     #[arg(long, env = "SEATWIRE_DATABASE_POOL", default_value = "16", value_name = "COUNT")]
     pub(super) database_pool: String,
-    /// Secret shared with gateways and backends on the MessagePack port, at least 16 bytes [required]
+    /// Secret shared with gateways and backends on the MessagePack port, at least 16 bytes (required)
     #[arg(long, env = "SEATWIRE_CORE_SECRET", value_name = "SECRET", hide_env_values = true)]
     pub(super) core_secret: Option<String>,
-    /// Key of hold ids, the same in all cores, at least 16 bytes [required]
+    /// Key of hold ids, the same in all cores, at least 16 bytes (required)
     #[arg(long, env = "SEATWIRE_HOLD_SECRET", value_name = "SECRET", hide_env_values = true)]
     pub(super) hold_secret: Option<String>,
-    /// Bearer token of the admin routes, at least 16 bytes [required]
+    /// Bearer token of the admin routes, at least 16 bytes (required)
     #[arg(long, env = "SEATWIRE_ADMIN_TOKEN", value_name = "SECRET", hide_env_values = true)]
     pub(super) admin_token: Option<String>,
     /// Base URL of the payment provider's API
     #[arg(long, env = "SEATWIRE_PROVIDER_URL", default_value = "http://127.0.0.1:7200", value_name = "URL")]
     pub(super) provider_url: String,
-    /// Key id for the provider's API [required]
+    /// Key id for the provider's API (required)
     #[arg(long, env = "SEATWIRE_PROVIDER_KEY_ID", value_name = "ID")]
     pub(super) provider_key_id: Option<String>,
-    /// Key secret for the provider's API [required]
+    /// Key secret for the provider's API (required)
     #[arg(long, env = "SEATWIRE_PROVIDER_KEY_SECRET", value_name = "SECRET", hide_env_values = true)]
     pub(super) provider_key_secret: Option<String>,
     /// Base URL of the checkout page as browsers reach it [default: the provider's URL]
     #[arg(long, env = "SEATWIRE_CHECKOUT_URL", value_name = "URL")]
     pub(super) checkout_url: Option<String>,
-    /// Secrets of webhook signatures, separated by commas; any may match, for rotation [required]
+    /// Secrets of webhook signatures, separated by commas; any may match, for rotation (required)
     #[arg(long, env = "SEATWIRE_WEBHOOK_SECRETS", value_name = "SECRETS", hide_env_values = true)]
     pub(super) webhook_secrets: Option<String>,
     /// URL of the page, where the checkout returns to

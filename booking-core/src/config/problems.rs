@@ -12,7 +12,7 @@ const SECRET_BYTES_MIN: usize = 16;
 /// Longest duration that is accepted, milliseconds: a day.
 const DURATION_MS_MAX: u64 = 86_400_000;
 
-/// Collects problems; each reader answers a stand-in after a problem, which never leaves [`ServeArgs::check`].
+/// Collects problems; each reader answers a stand-in after a problem, which never leaves `ServeArgs::check`.
 #[derive(Default)]
 pub(super) struct Problems(pub(super) Vec<String>);
 

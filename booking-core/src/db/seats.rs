@@ -1,5 +1,5 @@
-//! Seats of shows: the rows that decide who owns a seat. [`lock_seats`] is the only place that locks them, always in
-//! (show, seat) order, so that two transactions never wait for each other; [`change_seats`] is the only one that
+//! Seats of shows: the rows that decide who owns a seat. `lock_seats` is the only place that locks them, always in
+//! (show, seat) order, so that two transactions never wait for each other; `change_seats` is the only one that
 //! changes them, under that lock.
 
 use diesel::prelude::*;

@@ -62,7 +62,7 @@ fn help_shows_flag_variable_and_default_of_everything_and_no_secret_of_the_envir
     let output = core(&["serve", "--help"], &[("SEATWIRE_CORE_SECRET", "hunter2")]);
     let help = text(&output.stdout);
     assert_eq!(output.status.code(), Some(0));
-    for part in ["--hold-ms <MS>", "SEATWIRE_HOLD_MS", "300000", "milliseconds", "[required]", "Exit codes"] {
+    for part in ["--hold-ms <MS>", "SEATWIRE_HOLD_MS", "300000", "milliseconds", "(required)", "Exit codes"] {
         assert!(help.contains(part), "{part} is missing in\n{help}");
     }
     assert!(!help.contains("hunter2"));
