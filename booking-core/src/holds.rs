@@ -36,7 +36,7 @@ use seatwire_protocol::error::SeatConflict;
 use seatwire_protocol::{BookingId, SeatIndex};
 
 pub use ledger::{Applied, LedgerChange, LedgerReader, LedgerStatus};
-pub use scrubber::Scrubbed;
+pub use scrubber::{Drift, Finding, Scrub, Scrubbed};
 pub use store::HoldStore;
 
 /// Times, caps and the secret. All in milliseconds.

@@ -34,7 +34,10 @@ metrics_table! {
     HOLDS_EXPIRED: Counter = "seatwire_core_holds_expired_total", "Holds whose time was over.";
     HOLD_EXPIRY_LAG_SECONDS: Histogram = "seatwire_core_hold_expiry_lag_seconds", "Time from a hold's honoured end to its event.";
     SHOWS_LOADED: Counter = "seatwire_core_shows_loaded_total", "Seat maps loaded from the ledger under a new generation.";
-    MAP_DRIFT: Counter = "seatwire_core_map_drift_total", "Seat maps that the scrubber found to differ, by what it did (repaired, reloaded).";
+    SHOWS_UNLOADED: Counter = "seatwire_core_shows_unloaded_total", "Seat maps of shows that are over, removed from Redis.";
+    MAP_DRIFT: Counter = "seatwire_core_map_drift_total", "Seats and entries that the scrubber found wrong, by kind and by what it did (repaired, reloaded).";
+    SCRUBS: Counter = "seatwire_core_scrubs_total", "Looks of the scrubber at a show, by result.";
+    SCRUBS_OVERDUE: Gauge = "seatwire_core_scrubs_overdue", "Watched shows that the scrubber has not looked at for 30 s.";
     TRANSACTION_SECONDS: Histogram = "seatwire_core_transaction_seconds", "Time of database work, retries included, by name.";
     TRANSACTION_RETRIES: Counter = "seatwire_core_transaction_retries_total", "Database work that was tried again, by name.";
     EVENTS_SETTLED: Counter = "seatwire_core_payment_events_settled_total", "Payment events settled, by result; a retried commit counts again.";

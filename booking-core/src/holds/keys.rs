@@ -64,6 +64,16 @@ pub(super) fn clock_key(bucket: u16) -> String {
     format!("clock:{{{bucket}}}")
 }
 
+/// Key that is there while some core looked at the show just now. Not the show's own: it goes by itself.
+pub(super) fn scrubbed_key(show: ShowId) -> String {
+    format!("scrubbed:{{{}}}:{}", show.bucket(), show)
+}
+
+/// Key that is there while some gateway watches the show. Goes by itself, too.
+pub(super) fn watched_key(show: ShowId) -> String {
+    format!("watched:{{{}}}:{}", show.bucket(), show)
+}
+
 /// Key of a token bucket.
 pub(super) fn tokens_key(name: &str) -> String {
     format!("tokens:{{{name}}}")

@@ -27,6 +27,8 @@ use super::reply::Reply;
 use super::scripts::Script;
 use super::{HoldConfig, HoldError};
 
+pub(super) use fill::pack_runs;
+
 /// Without a sign of its loader for so long, a partial map is taken over.
 const ABANDONED_AFTER: Duration = Duration::from_millis(1_000);
 /// One flight gives up after so long; the next caller starts another.
@@ -49,9 +51,8 @@ pub(super) struct Loader {
     ledger: Arc<dyn LedgerReader>,
     flights: Mutex<HashMap<ShowId, watch::Receiver<Option<Landed>>>>,
     permits: Semaphore,
-    /// The highest generation seen of each show: what is below is a dead timeline. One small entry a show that is or was
-    /// loaded, dropped by unload.
-    floors: DashMap<ShowId, u64>,
+    /// One small entry a show that is or was loaded, dropped by unload.
+    seen: DashMap<ShowId, Seen>,
     kept: Kept,
     pusher: Pusher,
 }
@@ -63,7 +64,7 @@ impl Loader {
             ledger,
             flights: Mutex::default(),
             permits: Semaphore::new(FLIGHTS_MAX),
-            floors: DashMap::new(),
+            seen: DashMap::new(),
             kept: config.kept(),
             pusher,
         }
@@ -71,18 +72,31 @@ impl Loader {
 
     /// The lowest generation of a show that this process may act under.
     pub(super) fn floor(&self, show: ShowId) -> u64 {
-        self.floors.get(&show).map_or(0, |floor| *floor)
+        self.seen.get(&show).map_or(0, |seen| seen.floor)
     }
 
     pub(super) fn raise_floor(&self, show: ShowId, generation: u64) {
         if generation > self.floor(show) {
-            let mut floor = self.floors.entry(show).or_insert(0);
-            *floor = generation.max(*floor);
+            let mut seen = self.seen.entry(show).or_default();
+            seen.floor = generation.max(seen.floor);
         }
     }
 
+    /// The map was seen whole under this generation.
+    pub(super) fn note_whole(&self, show: ShowId, generation: u64) {
+        if generation > self.whole(show) {
+            let mut seen = self.seen.entry(show).or_default();
+            seen.whole = generation.max(seen.whole);
+            seen.floor = generation.max(seen.floor);
+        }
+    }
+
+    fn whole(&self, show: ShowId) -> u64 {
+        self.seen.get(&show).map_or(0, |seen| seen.whole)
+    }
+
     pub(super) fn forget(&self, show: ShowId) {
-        self.floors.remove(&show);
+        self.seen.remove(&show);
     }
 
     /// Waits until the show is loaded and whole, starting the work when nobody else does. `None` when the time is up.
@@ -145,7 +159,7 @@ impl Loader {
             renew = false;
             match self.load(&connected, &keys, &row, generation).await {
                 Ok(true) => {
-                    self.raise_floor(show, generation);
+                    self.note_whole(show, generation);
                     metrics::counter!(names::SHOWS_LOADED).increment(1);
                     tracing::info!(show.id = %show, generation, seats = row.seats, "loaded a show");
                     return Ok(Landed::Ready);
@@ -181,8 +195,8 @@ impl Loader {
             Need::Answer(take) => return Ok(take),
             Need::Generation { seen } => seen,
         };
-        // Taken for this very server and not loaded yet: somebody is about to.
-        if row.run_id == *connected.run_id && row.generation > seen {
+        // Taken for this very server and not loaded yet: somebody is about to. One that was loaded is lost with its data.
+        if row.run_id == *connected.run_id && row.generation > seen.max(self.whole(show)) {
             if rival.as_ref().is_none_or(|rival| rival.generation != row.generation) {
                 *rival = Some(Rival { generation: row.generation, since: Instant::now() });
             }
@@ -205,6 +219,9 @@ impl Loader {
     ) -> Result<Need, HoldError> {
         let reply = self.call(connected, &self.link.scripts.state, keys, self.floor(show), &|_| {}).await?;
         let seen = reply.number(0)?;
+        if reply.code() == "OK" {
+            self.note_whole(show, seen);
+        }
         Ok(match reply.code() {
             "OK" if !renew => Need::Answer(Take::Landed(Landed::Ready)),
             "NOT_READY" if Duration::from_millis(reply.number(1)?) < ABANDONED_AFTER => Need::Answer(Take::Wait),
@@ -226,6 +243,15 @@ impl Loader {
         };
         Reply::read(self.link.eval(connected, script, &fill).await?)
     }
+}
+
+/// Generations of a show that this process knows of.
+#[derive(Default)]
+struct Seen {
+    /// The highest one: what is below is a dead timeline.
+    floor: u64,
+    /// The highest one whose map was whole.
+    whole: u64,
 }
 
 /// What a map needs.

@@ -1,5 +1,6 @@
 //! What is read from the map, and what is done to a show as a whole.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use redis::{Cmd, Value};
@@ -7,7 +8,9 @@ use redis::{Cmd, Value};
 use seatwire_protocol::command::{HoldInfo, SnapshotReply};
 use seatwire_protocol::{CustomerId, Position, SaleState, ShowId};
 
-use super::keys::{show_key, tokens_key};
+use crate::metrics as names;
+
+use super::keys::{show_key, tokens_key, watched_key};
 use super::loader::Landed;
 use super::reply::{self, malformed};
 use super::store::HoldStore;
@@ -15,6 +18,8 @@ use super::{HoldError, Outcome, Refusal};
 
 /// Shows in one round trip.
 const POSITIONS_CHUNK: usize = 1_000;
+/// Holds in one step of a list, about.
+const HOLDS_CHUNK: u32 = 500;
 /// An opening so near is noted in the timing wheel by whoever reads the map; the sweep finds any other.
 const OPENING_NOTED_MS: u64 = 600_000;
 
@@ -29,7 +34,7 @@ impl HoldStore {
             Err(refusal) => return Ok(Err(refusal)),
         };
         let position = reply.position(0)?;
-        self.loader().raise_floor(show, position.generation);
+        self.loader().note_whole(show, position.generation);
         let seats = u32::try_from(reply.number(5)?).map_err(|_| malformed("number of seats"))?;
         let mut statuses = reply::bytes(reply.field(6)?)?.to_vec();
         // Redis does not keep trailing bytes that were never written.
@@ -55,6 +60,10 @@ impl HoldStore {
     /// When Redis is out of reach.
     pub async fn positions(&self, shows: &[ShowId]) -> Result<Vec<Option<Position>>, HoldError> {
         self.watched().note(shows, Instant::now());
+        self.read_positions(shows).await
+    }
+
+    async fn read_positions(&self, shows: &[ShowId]) -> Result<Vec<Option<Position>>, HoldError> {
         let connected = self.link().get().await?;
         let mut out = Vec::with_capacity(shows.len());
         for chunk in shows.chunks(POSITIONS_CHUNK) {
@@ -65,7 +74,11 @@ impl HoldStore {
             let values = self.link().pipeline(&connected, &pipe).await?;
             for (show, value) in chunk.iter().zip(&values) {
                 let position = read_position(value, &connected.run_id)?;
-                out.push(position.filter(|p| p.generation >= self.loader().floor(*show)));
+                let position = position.filter(|p| p.generation >= self.loader().floor(*show));
+                if let Some(position) = position {
+                    self.loader().note_whole(*show, position.generation);
+                }
+                out.push(position);
             }
         }
         Ok(out)
@@ -114,7 +127,7 @@ impl HoldStore {
         let deadline = Instant::now() + Duration::from_millis(self.config().load_wait_ms);
         match self.loader().renew(show, deadline).await {
             Some(Landed::Ready) => {
-                let position = self.positions(&[show]).await?.pop().flatten();
+                let position = self.read_positions(&[show]).await?.pop().flatten();
                 Ok(position.ok_or(Refusal::NotReady { retry_after_ms: 100 }))
             }
             Some(Landed::NoSuchShow) => Ok(Err(Refusal::NoSuchShow)),
@@ -123,16 +136,73 @@ impl HoldStore {
         }
     }
 
-    /// Removes a show that is over.
+    /// Removes a show that is over; whoever touches it again loads it again.
     ///
     /// # Errors
-    /// When Redis is out of reach.
+    /// When Redis or, for what is left of a dead timeline, the ledger is out of reach.
     pub async fn unload(&self, show: ShowId) -> Result<(), HoldError> {
-        if let Some(position) = self.positions(&[show]).await?.pop().flatten() {
-            self.call(&self.scripts().unload, show, position.generation, &|_| {}).await?;
+        let mut position = self.read_positions(&[show]).await?.pop().flatten();
+        if position.is_none() && self.exists(&show_key(show)).await? {
+            // Only a live timeline can be removed: its due entries are found by its holds.
+            let deadline = Instant::now() + Duration::from_millis(self.config().load_wait_ms);
+            if self.loader().ensure(show, deadline).await == Some(Landed::Ready) {
+                position = self.read_positions(&[show]).await?.pop().flatten();
+            }
+            if position.is_none() {
+                return Err(HoldError::Unavailable(format!("show {show} is being loaded")));
+            }
+        }
+        if let Some(position) = position {
+            let reply = self.call(&self.scripts().unload, show, position.generation, &|_| {}).await?;
+            if reply.code() != "OK" {
+                return Err(HoldError::Unavailable(format!("show {show} is being loaded")));
+            }
+            metrics::counter!(names::SHOWS_UNLOADED).increment(1);
         }
         self.loader().forget(show);
         Ok(())
+    }
+
+    /// Whether some gateway watched the show within the last minute and a half.
+    ///
+    /// # Errors
+    /// When Redis is out of reach.
+    pub async fn is_watched(&self, show: ShowId) -> Result<bool, HoldError> {
+        Ok(self.watched().contains(show) || self.exists(&watched_key(show)).await?)
+    }
+
+    async fn exists(&self, key: &str) -> Result<bool, HoldError> {
+        let connected = self.link().get().await?;
+        let count = self.link().command(&connected, redis::cmd("EXISTS").arg(key)).await?;
+        reply::number(&count).map(|count| count > 0)
+    }
+
+    /// Every live hold of a show and whose it is, for operators.
+    ///
+    /// # Errors
+    /// When Redis is out of reach.
+    pub async fn all_holds(&self, show: ShowId) -> Outcome<Vec<(CustomerId, HoldInfo)>> {
+        let (mut cursor, mut found) = ("0".to_owned(), BTreeMap::new());
+        loop {
+            let arguments = |cmd: &mut Cmd| {
+                cmd.arg(&cursor).arg(HOLDS_CHUNK);
+            };
+            let reply = match self.call_ready(&self.scripts().list_holds, show, &arguments).await? {
+                Ok(reply) => reply,
+                Err(refusal) => return Ok(Err(refusal)),
+            };
+            for one in reply::list(reply.field(1)?)? {
+                let [customer, hold] = reply::list(one)? else { return Err(malformed("hold of a customer")) };
+                let customer = CustomerId::new(reply::text(customer)?).map_err(|_| malformed("customer"))?;
+                let hold = reply::hold_info(show, hold, self.config())?;
+                // A hold may be met twice while the hash grows.
+                found.insert(hold.hold.0, (customer, hold));
+            }
+            reply::text(reply.field(0)?)?.clone_into(&mut cursor);
+            if cursor == "0" {
+                return Ok(Ok(found.into_values().collect()));
+            }
+        }
     }
 
     /// Takes `cost` tokens of the bucket `name` (at most `burst`, refilled by `per_second`), shared by all cores.

@@ -62,7 +62,7 @@ pub(super) fn text(value: &Value) -> Result<&str, HoldError> {
     std::str::from_utf8(bytes(value)?).map_err(|_| malformed("text"))
 }
 
-fn seats(value: &Value) -> Result<Vec<SeatIndex>, HoldError> {
+pub(super) fn seats(value: &Value) -> Result<Vec<SeatIndex>, HoldError> {
     list(value)?.iter().map(seat).collect()
 }
 

@@ -50,7 +50,10 @@ scripts! {
     state: [clock, show];
     snapshot: [clock, show];
     own_holds: [clock, show];
-    versions: [clock, show];
+    list_holds: [clock, show];
+    scrub_seats: [clock, show, settle];
+    scrub_holds: [clock, show, settle];
+    recount: [clock, show, settle];
     take_tokens: [];
 }
 

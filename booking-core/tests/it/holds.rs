@@ -4,6 +4,7 @@
 mod booking;
 mod clock;
 mod contention;
+mod drift;
 mod feed;
 mod ledger;
 mod lifecycle;

@@ -14,6 +14,8 @@ use seatwire_protocol::{CustomerId, HoldId, SaleState, SeatIndex, ShowId};
 pub(super) struct TestLedger {
     shows: Mutex<HashMap<ShowId, Show>>,
     pub(super) reads: AtomicUsize,
+    /// Looks at a show's row.
+    pub(super) row_reads: AtomicUsize,
     /// As if a broken statement forgot the first seat.
     pub(super) forgets_a_seat: AtomicBool,
     /// Somebody takes a generation just before the next read.
@@ -91,6 +93,22 @@ impl TestLedger {
         }
     }
 
+    /// Claims the seats of a hold in one step, if all are free.
+    pub(super) fn claim_if_free(
+        &self,
+        show: ShowId,
+        seats: &[u32],
+        customer: &CustomerId,
+        hold: HoldId,
+    ) -> Option<LedgerChange> {
+        let free = {
+            let shows = self.shows.lock().unwrap();
+            seats.iter().all(|seat| shows[&show].seats[*seat as usize].status == LedgerStatus::Available)
+        };
+        // Only the hold's owner claims its seats, so nobody else does in between; an expired hold makes no difference.
+        free.then(|| self.change(show, seats, LedgerStatus::Claimed, Some((customer, Some(hold)))))
+    }
+
     pub(super) fn change_sale(&self, show: ShowId, state: SaleState, opens_at_ms: Option<i64>) -> LedgerChange {
         let mut change = self.change(show, &[], LedgerStatus::Available, None);
         let mut shows = self.shows.lock().unwrap();
@@ -103,6 +121,7 @@ impl TestLedger {
 
 impl LedgerReader for TestLedger {
     fn load_show(&self, show: ShowId) -> BoxFuture<'_, Result<Option<ShowRow>, LedgerError>> {
+        self.row_reads.fetch_add(1, Ordering::Relaxed);
         let shows = self.shows.lock().unwrap();
         let row = shows.get(&show).map(|row| ShowRow {
             show,

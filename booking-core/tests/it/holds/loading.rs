@@ -46,7 +46,10 @@ async fn a_wiped_redis_starts_a_new_generation() {
     assert_eq!(generation(&stage.store, stage.show).await, None);
     // Not loaded: the relay may mark the change, the next load reads it.
     assert_eq!(stage.store.apply(&booked).await.unwrap(), Applied::NotLoaded);
+    let looks = stage.ledger.row_reads.load(Ordering::Relaxed);
     let (position, map) = stage.map().await;
+    // Nobody else is about to load: who waited for a rival would look at the row again and again.
+    assert_eq!(stage.ledger.row_reads.load(Ordering::Relaxed), looks + 1);
     assert_eq!(position, Position::new(2, 0));
     assert_eq!(map.get(seats(&[3])[0]), Some(SeatStatus::Booked));
     assert_eq!(map.get(seats(&[1])[0]), Some(SeatStatus::Available));
