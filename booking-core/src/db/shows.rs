@@ -153,6 +153,51 @@ pub async fn bump_generation(
     .await
 }
 
+/// Shows that are over and may still be in Redis, with the generation that they were loaded under: six hours past their
+/// start with the sale closed, or two days past it.
+///
+/// # Errors
+/// [`DbError`].
+pub async fn ended(db: &Db) -> Result<Vec<(ShowId, u64)>, DbError> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = BigInt)]
+        id: i64,
+        #[diesel(sql_type = BigInt)]
+        generation: i64,
+    }
+    db.read("ended_shows", |conn| {
+        Box::pin(async move {
+            let rows: Vec<Row> = sql("SELECT w.id, t.generation FROM shows w JOIN show_streams t ON t.show_id = w.id
+                WHERE t.run_id <> '' AND (w.starts_at < now() - interval '2 days'
+                    OR w.sale = 'closed' AND w.starts_at < now() - interval '6 hours')
+                ORDER BY w.starts_at LIMIT 500")
+            .load(conn)
+            .await?;
+            rows.into_iter().map(|row| Ok((show_id(row.id)?, unsigned(row.generation)?))).collect()
+        })
+    })
+    .await
+}
+
+/// The show is in no Redis any more. `false` when somebody loaded it again meanwhile.
+///
+/// # Errors
+/// [`DbError`].
+pub async fn mark_unloaded(db: &Db, show: ShowId, generation: u64) -> Result<bool, DbError> {
+    db.read("mark_unloaded", move |conn| {
+        Box::pin(async move {
+            let marked = sql("UPDATE show_streams SET run_id = '' WHERE show_id = $1 AND generation = $2")
+                .bind::<BigInt, _>(show.as_i64())
+                .bind::<BigInt, _>(signed(generation))
+                .execute(conn)
+                .await?;
+            Ok(marked == 1)
+        })
+    })
+    .await
+}
+
 /// Shows by start, filtered.
 ///
 /// # Errors

@@ -123,6 +123,26 @@ impl Saga {
         Ok(1)
     }
 
+    /// Removes shows that are over from Redis, unless somebody watches them; answers how many. They are loaded again
+    /// when somebody touches them.
+    ///
+    /// # Errors
+    /// [`SagaError`].
+    pub async fn unload_once(&self) -> Result<usize, SagaError> {
+        let mut unloaded = 0;
+        for (show, generation) in shows::ended(self.db()).await? {
+            if self.inner.holds.is_watched(show).await? {
+                continue;
+            }
+            self.inner.holds.unload(show).await?;
+            if shows::mark_unloaded(self.db(), show, generation).await? {
+                tracing::info!(%show, generation, "unloaded a show that is over");
+                unloaded += 1;
+            }
+        }
+        Ok(unloaded)
+    }
+
     /// What waits.
     ///
     /// # Errors

@@ -27,6 +27,7 @@ impl Saga {
         self.run("refunds", tracker, shutdown, ms(1_000), |saga| async move { saga.refund_once().await });
         self.run("reconcile", tracker, shutdown, ms(2_000), |saga| async move { saga.reconcile_once().await });
         self.run("relay", tracker, shutdown, ms(250), |saga| async move { saga.relay_once().await });
+        self.run("unload", tracker, shutdown, ms(60_000), |saga| async move { saga.unload_once().await });
         self.run("open_sales", tracker, shutdown, ms(1_000), |saga| async move { saga.open_sales_once().await });
     }
 

@@ -8,4 +8,5 @@ mod guards;
 mod outages;
 mod payments;
 mod rig;
+mod unload;
 mod webhooks;
