@@ -8,6 +8,7 @@
 //!
 //! PostgreSQL alone decides who owns a seat. Redis decides who may try.
 
+pub mod admin;
 pub mod app;
 mod commands;
 pub mod config;

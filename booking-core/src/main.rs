@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
+use seatwire_core::admin::{self, AdminArgs, AdminError};
 use seatwire_core::config::{Config, ConfigErrors, Secret, ServeArgs, database_url};
 use seatwire_core::db::Db;
 use seatwire_core::migrate::Direction;
@@ -35,6 +36,8 @@ enum Command {
     ///
     /// Exit codes: 0 when they are there, 1 when it failed, 2 when the configuration is wrong.
     Seed(SeedArgs),
+    /// Asks a running core as an operator, or tells it to do something
+    Admin(AdminArgs),
 }
 
 #[derive(Debug, clap::Args)]
@@ -79,6 +82,27 @@ fn main() -> ExitCode {
             Ok(url) => run(seed(url, args.opening_in_ms)),
             Err(errors) => wrong(&errors),
         },
+        Command::Admin(args) => run_admin(args),
+    }
+}
+
+fn run_admin(args: AdminArgs) -> ExitCode {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("seatwire-core: can't start the runtime: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(admin::run(args)) {
+        Ok(text) => {
+            println!("{text}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("seatwire-core: {error}");
+            ExitCode::from(if matches!(error, AdminError::Usage(_)) { 2 } else { 1 })
+        }
     }
 }
 

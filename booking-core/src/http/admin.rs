@@ -4,6 +4,8 @@
 //! |---|---|
 //! | `GET /admin/shows/{show}` | ledger and live state side by side |
 //! | `GET /admin/shows/{show}/seats/{seat}/history` | who, when, from → to, why |
+//! | `GET /admin/shows/{show}/holds` | every live hold and whose it is |
+//! | `POST /admin/shows/{show}/holds/{hold}/release` | ends a hold; its owner is told |
 //! | `POST /admin/shows/{show}/sale` `{state, opens_at_ms?}` | opens, closes or schedules the sale |
 //! | `POST /admin/shows/{show}/block`, `/unblock` `{seats}` | takes seats off sale, and back |
 //! | `POST /admin/shows/{show}/reload` | starts a new generation and loads the map again |
@@ -18,9 +20,9 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use seatwire_protocol::command::SnapshotReply;
+use seatwire_protocol::command::{HoldInfo, SnapshotReply};
 use seatwire_protocol::seat::PackedStatuses;
-use seatwire_protocol::{ErrorBody, ErrorCode, SaleState, SeatIndex, SeatStatus, ShowId};
+use seatwire_protocol::{CustomerId, ErrorBody, ErrorCode, HoldId, SaleState, SeatIndex, SeatStatus, ShowId};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -36,6 +38,8 @@ pub(super) fn router(app: Arc<App>) -> Router {
     Router::new()
         .route("/shows/{show}", get(show_state))
         .route("/shows/{show}/seats/{seat}/history", get(seat_history))
+        .route("/shows/{show}/holds", get(holds))
+        .route("/shows/{show}/holds/{hold}/release", post(release))
         .route("/shows/{show}/sale", post(set_sale))
         .route("/shows/{show}/block", post(block))
         .route("/shows/{show}/unblock", post(unblock))
@@ -114,6 +118,29 @@ async fn seat_of(app: &App, show: ShowId, text: &str) -> Result<SeatIndex, Failu
         let text = format!("show {show} has no seat {text}");
         ErrorBody { field: Some("seat".to_owned()), ..ErrorBody::new(ErrorCode::NoSuchSeat, text) }.into()
     })
+}
+
+async fn holds(State(app): Shared, Path(show): Path<String>) -> Answer {
+    let show = show_of(&show)?;
+    let holds = settled(&app, show, app.holds.all_holds(show).await).await?;
+    let layout = app.layouts.get(show).await.map_err(db_error)?.ok_or_else(|| no_such_show(show))?;
+    let one = |(customer, hold): &(CustomerId, HoldInfo)| {
+        let labels: Vec<_> = hold.seats.iter().map(|seat| layout.label(*seat)).collect();
+        json!({
+            "hold": hold.hold.to_hex(), "customer": customer, "phase": hold.phase, "remaining_ms": hold.remaining_ms,
+            "seats": hold.seats, "labels": labels,
+        })
+    };
+    Ok(Json(json!({ "show": show, "holds": holds.iter().map(one).collect::<Vec<_>>() })))
+}
+
+async fn release(State(app): Shared, Path((show, hold)): Path<(String, String)>) -> Answer {
+    let show = show_of(&show)?;
+    let hold: HoldId = hold.parse().map_err(|e| ErrorBody::bad_request("hold", format!("{e}")))?;
+    let released = settled(&app, show, app.holds.force_release(show, hold).await).await?;
+    tracing::info!(%show, ?hold, "operator released a hold");
+    let position = released.position;
+    Ok(Json(json!({ "show": show, "generation": position.generation, "sequence": position.sequence })))
 }
 
 #[derive(Deserialize)]

@@ -1,0 +1,85 @@
+//! The operator's command line against a running core.
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::process::Stdio;
+
+use serde_json::Value;
+use tokio::process::Command;
+
+use crate::support::SECRET;
+use crate::world::World;
+
+struct Ran {
+    code: Option<i32>,
+    out: String,
+    error: String,
+}
+
+async fn admin(core: SocketAddr, token: Option<&str>, args: &[&str]) -> Ran {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_seatwire-core"));
+    command.env_clear().env("SEATWIRE_ADMIN_URL", format!("http://{core}")).arg("admin").args(args);
+    command.envs(token.map(|token| ("SEATWIRE_ADMIN_TOKEN", token))).stdin(Stdio::null()).kill_on_drop(true);
+    let output = command.output().await.unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    Ran { code: output.status.code(), out: text(output.stdout), error: text(output.stderr) }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_can_do_on_the_command_line_what_the_core_allows() {
+    let world = World::start().await;
+    let (show, layout) = world.open_show().await;
+    let held = world.hold("ann", show, "k1", &[1, 2]).await.unwrap();
+    let (core, show) = (world.core.http, show.to_string());
+    let run = async |args: &[&str]| {
+        let ran = admin(core, Some(SECRET), args).await;
+        assert_eq!((ran.code, ran.error.as_str()), (Some(0), ""), "{args:?}: {}", ran.out);
+        ran.out
+    };
+    let label = layout.label(seatwire_protocol::SeatIndex(4)).unwrap();
+    assert!(run(&["show", &show]).await.lines().any(|line| line.split_whitespace().eq(["live.held", "2"])));
+    let holds = run(&["holds", &show]).await;
+    assert!(holds.contains(&held.hold.to_hex()) && holds.contains("ann"), "{holds}");
+    run(&["block", &show, "4-6", "8"]).await;
+    run(&["unblock", &show, "4", "8"]).await;
+    let history = run(&["history", &show, &label]).await;
+    assert!(history.contains("available -> blocked") && history.contains("blocked -> available"), "{history}");
+    let history: Value = serde_json::from_str(&run(&["history", "--json", &show, "4"]).await).unwrap();
+    let first = &history["changes"][0];
+    for (field, value) in [("actor", "operator"), ("from_status", "blocked"), ("to_status", "available")] {
+        assert_eq!(first[field], value, "{history}");
+    }
+    assert_eq!(first["reason"], "unblock");
+    run(&["release", &show, &held.hold.to_hex()]).await;
+    assert_eq!(run(&["holds", &show]).await.trim(), "no live holds");
+    run(&["close", &show]).await;
+    assert!(run(&["show", &show, "--json"]).await.contains("\"closed\""));
+    run(&["open", &show]).await;
+    assert!(run(&["reload", &show]).await.contains("generation"));
+    assert!(run(&["backlog"]).await.contains("refunds_parked"));
+
+    // What goes wrong is said in words, and no token is ever part of them.
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    writeln!(file, "{SECRET}").unwrap();
+    let file = file.path().to_str().unwrap();
+    assert_eq!(admin(core, None, &["--token-file", file, "backlog"]).await.code, Some(0));
+    for (token, args, code, expected) in [
+        (Some(SECRET), &["show", "77777"][..], 1, "NO_SUCH_SHOW"),
+        (Some(SECRET), &["history", &show, "Z99"], 1, "Z99"),
+        (Some(SECRET), &["block", &show, "5"], 1, "TAKEN"),
+        (Some(SECRET), &["requeue", "inbox-1"], 1, "no parked row inbox-1"),
+        (Some(SECRET), &["release", &show, &held.hold.to_hex()], 1, "GONE"),
+        (Some(SECRET), &["release", &show, "abc"], 2, "<HOLD>"),
+        (Some(SECRET), &["block", &show, "9-3"], 2, "9 is above 3"),
+        (Some(SECRET), &["--url", "http://127.0.0.1:1", "backlog"], 1, "out of reach"),
+        (Some("another-token-of-no-use"), &["backlog"], 1, "UNAUTHENTICATED"),
+        (None, &["backlog"], 2, "SEATWIRE_ADMIN_TOKEN"),
+        (None, &["--token-file", "/nowhere/token", "backlog"], 2, "/nowhere/token"),
+    ] {
+        let ran = admin(core, token, args).await;
+        assert_eq!(ran.code, Some(code), "{args:?}: {}{}", ran.out, ran.error);
+        assert!(ran.error.contains(expected) && ran.out.is_empty(), "{args:?}: {}", ran.error);
+        assert!(token.is_none_or(|token| !ran.error.contains(token)), "{args:?}");
+    }
+    world.end().await;
+}
