@@ -7,9 +7,12 @@ use crate::db::shows;
 use crate::holds::HoldError;
 use crate::holds::ledger::Applied;
 
-/// Rows of one pass, how long they are ours, and how long they wait when Redis is out of reach.
+/// Rows of one pass.
 const BATCH: i64 = 256;
-const LEASE_MS: u64 = 10_000;
+/// How long they are ours. Short, because a core that dies with them leaves the map behind the ledger for so long; and
+/// when a pass takes longer, another core applies the same rows once more, which changes nothing.
+const LEASE_MS: u64 = 1_000;
+/// How long they wait when Redis is out of reach.
 const PUT_OFF_MS: u64 = 500;
 
 impl Saga {

@@ -11,8 +11,10 @@ use tokio_util::task::TaskTracker;
 
 use super::{Saga, SagaError};
 
-/// Longest pause after failures.
+/// Longest pause after failures, and how many doublings lead to it: a server that is back waits for the relay, which
+/// runs most often, for a second at most, and a provider in trouble is left alone for longer.
 const PAUSE_MAX: Duration = Duration::from_secs(5);
+const DOUBLINGS_MAX: u32 = 2;
 
 impl Saga {
     /// Starts the workers; they end with the token, and the tracker waits for them.
@@ -61,7 +63,7 @@ impl Saga {
                         if failures == 1 {
                             tracing::warn!(worker = name, "{error}");
                         }
-                        (every * 2_u32.pow(failures.min(6))).min(PAUSE_MAX)
+                        (every * 2_u32.pow(failures.min(DOUBLINGS_MAX))).min(PAUSE_MAX)
                     }
                 };
                 let pause = pause.mul_f64(rand::rng().random_range(0.8..1.2));
