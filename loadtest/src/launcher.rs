@@ -6,6 +6,7 @@
 mod account;
 mod addresses;
 mod binaries;
+mod clocks;
 mod data_folder;
 mod error;
 mod fault_proxy;
@@ -22,15 +23,18 @@ mod redis;
 mod secrets;
 mod servers;
 mod service;
+mod small_disk;
 mod stack;
 mod wheel;
 mod wiring;
 
 pub use addresses::{Addresses, StackSecrets};
+pub use clocks::Clock;
 pub use error::{LogTail, StartError};
 pub use fault_proxy::FaultProxy;
 pub use migrate::migrate;
 pub use options::{Link, Process, Service, StackOptions};
 pub use postgres::{Postgres, PostgresOptions};
 pub use redis::{Redis, RedisOptions};
+pub use small_disk::can_mount;
 pub use stack::Stack;

@@ -1,8 +1,11 @@
-//! A TCP proxy between two parts of a stack that can slow, cut, swallow and half-close what it carries.
+//! A TCP proxy between two parts of a stack that can slow, cut, swallow and half-close what it carries, and lead to
+//! another server. A stable address whose server can be exchanged is how a failover is played.
 //!
-//! It knows no protocol. A fault holds for connections that exist and for new ones until the next call changes it.
+//! It knows no protocol, except that it can make a Redis subscriber deaf. A fault holds for connections that exist and
+//! for new ones until the next call changes it.
 
 mod connection;
+mod deaf;
 
 use std::{
     io,
@@ -31,10 +34,14 @@ enum Mode {
     HalfOpen,
     /// Resets each connection.
     Refuse,
+    /// Carries everything but what Redis publishes: a subscription that is confirmed and hears nothing.
+    Deaf,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Control {
+    /// Where new connections lead.
+    upstream: SocketAddr,
     mode: Mode,
     /// Counts calls of `reset`: a connection that sees it change ends.
     resets: u64,
@@ -54,9 +61,9 @@ impl FaultProxy {
     pub async fn start(upstream: SocketAddr) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
-        let (control, watched) = watch::channel(Control { mode: PASS, resets: 0 });
+        let (control, watched) = watch::channel(Control { upstream, mode: PASS, resets: 0 });
         let open = Arc::new(AtomicUsize::new(0));
-        let task = tokio::spawn(accept(listener, upstream, watched, Arc::clone(&open))).abort_handle();
+        let task = tokio::spawn(accept(listener, watched, Arc::clone(&open))).abort_handle();
         Ok(Self { address, control, open, task })
     }
 
@@ -95,6 +102,22 @@ impl FaultProxy {
         self.set(Mode::HalfOpen);
     }
 
+    /// For connections to Redis: cuts those that exist; new ones carry everything except what is published.
+    pub fn deaf(&self) {
+        self.control.send_modify(|control| {
+            control.mode = Mode::Deaf;
+            control.resets += 1;
+        });
+    }
+
+    /// New connections lead to this server; those that exist are cut with RST.
+    pub fn lead_to(&self, upstream: SocketAddr) {
+        self.control.send_modify(|control| {
+            control.upstream = upstream;
+            control.resets += 1;
+        });
+    }
+
     /// Carries everything at once, as at the start.
     pub fn restore(&self) {
         self.set(PASS);
@@ -111,19 +134,14 @@ impl Drop for FaultProxy {
     }
 }
 
-async fn accept(
-    listener: TcpListener,
-    upstream: SocketAddr,
-    control: watch::Receiver<Control>,
-    open: Arc<AtomicUsize>,
-) {
+async fn accept(listener: TcpListener, control: watch::Receiver<Control>, open: Arc<AtomicUsize>) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((client, _)) => {
                     let counted = Counted::new(&open);
-                    let serving = connection::serve(client, upstream, control.clone());
+                    let serving = connection::serve(client, control.clone());
                     connections.spawn(async move {
                         let _counted = counted;
                         serving.await;

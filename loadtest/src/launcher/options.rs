@@ -77,6 +77,8 @@ pub struct StackOptions {
     pub(crate) env: Vec<(Service, String, String)>,
     pub(crate) pass_environment: bool,
     pub(crate) redis_append_only: bool,
+    pub(crate) redis_disk_mib: Option<u32>,
+    pub(crate) clocks: bool,
 }
 
 impl Default for StackOptions {
@@ -101,6 +103,8 @@ impl StackOptions {
             env: Vec::new(),
             pass_environment: false,
             redis_append_only: false,
+            redis_disk_mib: None,
+            clocks: false,
         }
     }
 
@@ -171,6 +175,20 @@ impl StackOptions {
     /// Redis keeps an append-only file, so that holds survive its restart.
     pub fn redis_append_only(mut self) -> Self {
         self.redis_append_only = true;
+        self
+    }
+
+    /// Redis keeps its files on a disk of its own of this size, which [`Stack::fill_redis_disk`](super::Stack) fills; its
+    /// content ends with the server's process. Needs root: ask [`can_mount`](super::can_mount) first.
+    pub fn redis_disk_mib(mut self, size: u32) -> Self {
+        self.redis_disk_mib = Some(size);
+        self
+    }
+
+    /// Redis, PostgreSQL and the cores read clocks that [`Stack::step_clock`](super::Stack::step_clock) can step. Needs a
+    /// C compiler; without one the stack starts with true clocks, and steps are refused.
+    pub fn clocks(mut self) -> Self {
+        self.clocks = true;
         self
     }
 

@@ -9,6 +9,7 @@ mod scram;
 mod template;
 
 use std::{
+    ffi::OsString,
     net::SocketAddr,
     path::{Path, PathBuf},
     time::{Duration, Instant},
@@ -41,11 +42,20 @@ pub struct PostgresOptions {
     pub shared_buffers_mib: u32,
     /// Further settings, as in `postgresql.conf`.
     pub settings: Vec<(String, String)>,
+    /// Environment of the server.
+    pub env: Vec<(String, OsString)>,
 }
 
 impl Default for PostgresOptions {
     fn default() -> Self {
-        Self { folder: None, log: None, max_connections: 100, shared_buffers_mib: 32, settings: Vec::new() }
+        Self {
+            folder: None,
+            log: None,
+            max_connections: 100,
+            shared_buffers_mib: 32,
+            settings: Vec::new(),
+            env: Vec::new(),
+        }
     }
 }
 
@@ -78,7 +88,7 @@ impl Postgres {
             name: NAME.to_owned(),
             path: binaries.folder.join("postgres"),
             args: arguments(&options, &data, port),
-            env: vec![("LC_ALL".to_owned(), "C".into())],
+            env: std::iter::once(("LC_ALL".to_owned(), "C".into())).chain(options.env.clone()).collect(),
             account,
             log: options.log.clone().unwrap_or_else(|| folder.join("postgres.log")),
             output: None,
@@ -205,7 +215,7 @@ fn is_still_in_use(log: &LogTail) -> bool {
     log.0.iter().any(|line| line.contains("still in use") || line.contains("already exists"))
 }
 
-fn arguments(options: &PostgresOptions, data: &Path, port: &Port) -> Vec<std::ffi::OsString> {
+fn arguments(options: &PostgresOptions, data: &Path, port: &Port) -> Vec<OsString> {
     let own = [
         ("listen_addresses", port.address().ip().to_string()),
         ("port", port.number().to_string()),
@@ -218,7 +228,7 @@ fn arguments(options: &PostgresOptions, data: &Path, port: &Port) -> Vec<std::ff
     ];
     let own = own.map(|(name, value)| (name.to_owned(), value));
     let settings = own.iter().chain(&options.settings).map(|(name, value)| format!("{name}={value}").into());
-    let folder: [std::ffi::OsString; 2] = ["-D".into(), data.into()];
+    let folder: [OsString; 2] = ["-D".into(), data.into()];
     folder.into_iter().chain(settings.flat_map(|setting| ["-c".into(), setting])).collect()
 }
 

@@ -19,7 +19,7 @@ use super::{
     probe,
     process::{Program, ServerProcess},
     process_tree::Ending,
-    servers,
+    servers, small_disk,
 };
 
 #[derive(Debug, Clone, Default)]
@@ -34,12 +34,18 @@ pub struct RedisOptions {
     pub program: Option<PathBuf>,
     /// Further settings, as in `redis.conf`.
     pub settings: Vec<(String, String)>,
+    /// Its folder is a disk of its own of this size; see [`Redis::fill_disk`].
+    pub disk_mib: Option<u32>,
+    /// Environment of the server.
+    pub env: Vec<(String, OsString)>,
 }
 
 #[derive(Debug)]
 pub struct Redis {
     process: ServerProcess,
     port: Port,
+    folder: PathBuf,
+    append_only: bool,
     /// Removed after the server has ended.
     _temporary: Option<TempDir>,
 }
@@ -59,18 +65,26 @@ impl Redis {
         loop {
             attempts += 1;
             let port = Port::any().map_err(StartError::io(NAME, "choosing a port"))?;
+            let args = arguments(&options, &folder, &port);
+            let (path, args) = match options.disk_mib {
+                Some(size) => small_disk::command(size, &folder, &path, args),
+                None => (path.clone(), args),
+            };
             let mut process = ServerProcess::start(Program {
                 name: NAME.to_owned(),
-                path: path.clone(),
-                args: arguments(&options, &folder, &port),
-                env: Vec::new(),
+                path,
+                args,
+                env: options.env.clone(),
                 account: None,
                 log: options.log.clone().unwrap_or_else(|| folder.join("redis.log")),
                 output: None,
                 ending: Ending::Kill,
             })?;
             match wait_ready(&mut process, &port).await {
-                Ok(()) => return Ok(Self { process, port, _temporary: temporary }),
+                Ok(()) => {
+                    let append_only = options.append_only;
+                    return Ok(Self { process, port, folder, append_only, _temporary: temporary });
+                }
                 Err(error) if error.is_port_clash() && attempts < 5 => {}
                 Err(error) => return Err(error),
             }
@@ -114,6 +128,27 @@ impl Redis {
         self.finish().await;
         self.process.start_again()?;
         wait_ready(&mut self.process, &self.port).await
+    }
+
+    pub(crate) fn is_append_only(&self) -> bool {
+        self.append_only
+    }
+
+    /// Its data; only while it does not run are they anybody else's.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Fills the disk of its own that the options asked for.
+    pub fn fill_disk(&self) -> Result<(), StartError> {
+        let filled = small_disk::fill(self.pid().unwrap_or_default(), &self.folder);
+        filled.map_err(StartError::io(NAME, "filling its disk"))
+    }
+
+    /// Makes room on it again.
+    pub fn free_disk(&self) -> Result<(), StartError> {
+        let freed = small_disk::free(self.pid().unwrap_or_default(), &self.folder);
+        freed.map_err(StartError::io(NAME, "freeing its disk"))
     }
 
     pub async fn shutdown(mut self) {

@@ -1,5 +1,6 @@
 //! A whole private Seatwire: Redis, PostgreSQL, payment provider, cores, gateways, and faults for each of them.
 
+mod failover;
 mod start;
 
 use std::{collections::BTreeMap, net::SocketAddr, path::Path, process::ExitStatus, time::Duration};
@@ -9,8 +10,8 @@ use nix::sys::signal::Signal;
 use tokio::time::Instant;
 
 use super::{
-    Addresses, FaultProxy, Link, Postgres, Process, Redis, StackOptions, StartError, data_folder::DataFolder,
-    error::LogTail, port::Port, probe, process::ServerProcess, service::ServiceProcess,
+    Addresses, Clock, FaultProxy, Link, Postgres, Process, Redis, StackOptions, StartError, clocks::Clocks,
+    data_folder::DataFolder, error::LogTail, port::Port, probe, process::ServerProcess, service::ServiceProcess,
 };
 
 /// All processes end with this handle, at the latest on its drop.
@@ -21,7 +22,11 @@ pub struct Stack {
     provider: Provider,
     postgres: Postgres,
     redis: Redis,
+    /// Follows `redis` while there is one.
+    replica: Option<failover::Replica>,
+    replicas_started: usize,
     proxies: BTreeMap<Link, FaultProxy>,
+    clocks: Option<Clocks>,
     /// Last: it may be removed when all others are gone.
     folder: DataFolder,
 }
@@ -147,6 +152,26 @@ impl Stack {
 
     pub fn proxies(&self) -> &BTreeMap<Link, FaultProxy> {
         &self.proxies
+    }
+
+    /// The server that serves now.
+    pub fn redis(&self) -> &Redis {
+        &self.redis
+    }
+
+    /// Whether clocks were asked for, and could be built.
+    pub fn has_clocks(&self) -> bool {
+        self.clocks.is_some()
+    }
+
+    /// From now on this clock differs by so many seconds from the true one.
+    pub fn step_clock(&self, clock: Clock, seconds: i64) -> Result<(), StartError> {
+        let none = || StartError::Io {
+            server: "clocks".to_owned(),
+            step: "stepping a clock".to_owned(),
+            cause: std::io::ErrorKind::Unsupported.into(),
+        };
+        self.clocks.as_ref().ok_or_else(none)?.step(clock, seconds)
     }
 
     /// Processes that have ended although nobody asked them to; each is told once.

@@ -169,3 +169,31 @@ async fn a_server_that_is_down_resets_and_is_found_when_it_is_back() {
     let listener = TcpListener::bind(address).await.unwrap();
     pair(&proxy, &listener).await;
 }
+
+#[tokio::test]
+async fn another_server_is_found_at_the_same_address() {
+    let mut link = Link::new().await;
+    let other = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    link.proxy.lead_to(other.local_addr().unwrap());
+    assert!(was_reset(&mut link.client).await);
+    assert!(was_reset(&mut link.server).await);
+    pair(&link.proxy, &other).await;
+}
+
+#[tokio::test]
+async fn a_deaf_subscriber_misses_only_what_is_published() {
+    let mut link = Link::new().await;
+    link.proxy.deaf();
+    assert!(was_reset(&mut link.client).await);
+    let mut client = TcpStream::connect(link.proxy.address()).await.unwrap();
+    let (mut server, _) = link.listener.accept().await.unwrap();
+    let message = b"*3\r\n$7\r\nmessage\r\n$1\r\na\r\n$1\r\nb\r\n";
+    server.write_all(&[message.as_slice(), b"+PONG\r\n"].concat()).await.unwrap();
+    assert_eq!(read(&mut client, 7).await, b"+PONG\r\n");
+    link.proxy.restore();
+    eventually("it hears again", async || {
+        server.write_all(message).await.unwrap();
+        !is_silent(&mut client).await
+    })
+    .await;
+}

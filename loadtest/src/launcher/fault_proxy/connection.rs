@@ -14,7 +14,7 @@ use tokio::{
     time::Instant,
 };
 
-use super::{Control, Mode};
+use super::{Control, Mode, deaf::Deaf};
 
 /// Why pumping stopped before the connection's own end.
 enum Cut {
@@ -22,8 +22,8 @@ enum Cut {
     HalfOpen,
 }
 
-pub(super) async fn serve(mut client: TcpStream, upstream: SocketAddr, mut control: watch::Receiver<Control>) {
-    let resets = control.borrow().resets;
+pub(super) async fn serve(mut client: TcpStream, mut control: watch::Receiver<Control>) {
+    let Control { upstream, resets, .. } = *control.borrow();
     // What is done to a socket below can fail only when its peer has closed it already.
     let _ = client.set_nodelay(true);
     let connected = tokio::select! {
@@ -64,15 +64,23 @@ async fn pump_both(
 ) -> io::Result<()> {
     let (from_client, to_client) = client.split();
     let (from_server, to_server) = server.split();
-    tokio::try_join!(pump(from_client, to_server, control), pump(from_server, to_client, control))?;
+    let to_client = pump(from_server, to_client, control, Ear::Server(Deaf::default()));
+    tokio::try_join!(pump(from_client, to_server, control, Ear::Client), to_client)?;
     Ok(())
 }
 
 /// One direction, to its end.
-async fn pump(from: ReadHalf<'_>, to: WriteHalf<'_>, control: &watch::Receiver<Control>) -> io::Result<()> {
+async fn pump(from: ReadHalf<'_>, to: WriteHalf<'_>, control: &watch::Receiver<Control>, ear: Ear) -> io::Result<()> {
     let (queue, queued) = mpsc::channel(QUEUE);
-    tokio::try_join!(read(from, queue, control.clone()), write(to, queued, control.clone()))?;
+    tokio::try_join!(read(from, queue, control.clone(), ear), write(to, queued, control.clone()))?;
     Ok(())
+}
+
+/// Whose words a pump carries. Only a server's can be left out, and only from the first word of a connection on: then
+/// it is known where each one begins.
+enum Ear {
+    Client,
+    Server(Deaf),
 }
 
 type Piece = (Instant, Bytes);
@@ -82,8 +90,10 @@ async fn read(
     mut from: ReadHalf<'_>,
     queue: mpsc::Sender<Piece>,
     mut control: watch::Receiver<Control>,
+    mut ear: Ear,
 ) -> io::Result<()> {
     let mut buffer = vec![0; PIECE];
+    let mut deaf = control.borrow().mode == Mode::Deaf;
     loop {
         let delay = passing(&mut control).await;
         let length = tokio::select! {
@@ -91,7 +101,12 @@ async fn read(
             _ = control.changed() => continue,
         };
         let Some(piece) = buffer.get(..length).filter(|piece| !piece.is_empty()) else { return Ok(()) };
-        if queue.send((Instant::now() + delay, Bytes::copy_from_slice(piece))).await.is_err() {
+        deaf &= control.borrow().mode == Mode::Deaf;
+        let piece = match &mut ear {
+            Ear::Server(filter) => filter.piece(piece, deaf),
+            Ear::Client => Bytes::copy_from_slice(piece),
+        };
+        if queue.send((Instant::now() + delay, piece)).await.is_err() {
             return Ok(());
         }
     }
@@ -114,8 +129,10 @@ async fn write(
 /// Waits until the proxy carries; returns the delay.
 async fn passing(control: &mut watch::Receiver<Control>) -> Duration {
     loop {
-        if let Mode::Pass(delay) = control.borrow_and_update().mode {
-            return delay;
+        match control.borrow_and_update().mode {
+            Mode::Pass(delay) => return delay,
+            Mode::Deaf => return Duration::ZERO,
+            Mode::Blackhole | Mode::HalfOpen | Mode::Refuse => {}
         }
         changed(control).await;
     }
@@ -129,7 +146,7 @@ async fn cut(mut control: watch::Receiver<Control>, resets: u64) -> Cut {
             _ if now.resets != resets => return Cut::Reset,
             Mode::Refuse => return Cut::Reset,
             Mode::HalfOpen => return Cut::HalfOpen,
-            Mode::Pass(_) | Mode::Blackhole => changed(&mut control).await,
+            Mode::Pass(_) | Mode::Blackhole | Mode::Deaf => changed(&mut control).await,
         }
     }
 }

@@ -8,7 +8,13 @@ use tokio::try_join;
 use super::{Core, Gateway, NOWHERE, Provider, Stack, as_seen_here};
 use crate::launcher::{
     FaultProxy, Link, Postgres, PostgresOptions, Process, Redis, RedisOptions, StackOptions, StartError, binaries,
-    data_folder::DataFolder, migrate, port::Port, process::Program, process_tree::Ending, service::ServiceProcess,
+    clocks::{Clock, Clocks},
+    data_folder::DataFolder,
+    migrate,
+    port::Port,
+    process::Program,
+    process_tree::Ending,
+    service::ServiceProcess,
     wiring::Wiring,
 };
 
@@ -26,11 +32,12 @@ pub(super) async fn start(options: &StackOptions) -> Result<Stack, StartError> {
     }
     let folder = DataFolder::open(options.folder.clone(), options.fresh)?;
     let ports = Ports::choose(options).map_err(StartError::io("launcher", "choosing ports"))?;
-    let (postgres, redis) = servers(options, &folder).await?;
+    let clocks = if options.clocks { Clocks::build()? } else { None };
+    let (postgres, redis) = servers(options, &folder, clocks.as_ref()).await?;
     let proxies = proxies(options, &ports, &postgres, &redis).await;
     let proxies = proxies.map_err(StartError::io("launcher", "starting proxies"))?;
     let wiring = wiring(&folder, &ports, &postgres, &redis, &proxies);
-    let starter = Starter { options, folder: &folder, wiring: &wiring };
+    let starter = Starter { options, folder: &folder, wiring: &wiring, clocks: clocks.as_ref() };
     let Ports { gateways, cores, provider } = ports;
     let cores = async {
         starter.prepare_database(&postgres).await?;
@@ -38,7 +45,8 @@ pub(super) async fn start(options: &StackOptions) -> Result<Stack, StartError> {
     };
     let gateways = try_join_all(gateways.into_iter().enumerate().map(|(index, port)| starter.gateway(index, port)));
     let (cores, gateways, provider) = try_join!(cores, gateways, starter.provider(provider))?;
-    Ok(Stack { gateways, cores, provider, postgres, redis, proxies, folder })
+    let (replica, replicas_started) = (None, 0);
+    Ok(Stack { gateways, cores, provider, postgres, redis, replica, replicas_started, proxies, clocks, folder })
 }
 
 impl Ports {
@@ -62,16 +70,24 @@ fn wanted_or_free(wanted: SocketAddr) -> io::Result<Port> {
     }
 }
 
-async fn servers(options: &StackOptions, folder: &DataFolder) -> Result<(Postgres, Redis), StartError> {
+async fn servers(
+    options: &StackOptions,
+    folder: &DataFolder,
+    clocks: Option<&Clocks>,
+) -> Result<(Postgres, Redis), StartError> {
+    let env = |clock| clocks.map(|clocks| clocks.environment(clock)).unwrap_or_default();
     let postgres = PostgresOptions {
         folder: Some(folder.path.join("postgres")),
         log: Some(folder.logs().join("postgres.log")),
+        env: env(Clock::Postgres),
         ..PostgresOptions::default()
     };
     let redis = RedisOptions {
         folder: Some(folder.path.join("redis")),
         log: Some(folder.logs().join("redis.log")),
         append_only: options.redis_append_only,
+        disk_mib: options.redis_disk_mib,
+        env: env(Clock::Redis),
         ..RedisOptions::default()
     };
     try_join!(Postgres::start_with(postgres), Redis::start_with(redis))
@@ -127,6 +143,7 @@ struct Starter<'a> {
     options: &'a StackOptions,
     folder: &'a DataFolder,
     wiring: &'a Wiring,
+    clocks: Option<&'a Clocks>,
 }
 
 impl Starter<'_> {
@@ -141,7 +158,8 @@ impl Starter<'_> {
     }
 
     async fn core(&self, index: usize, (port, http_port): (Port, Port)) -> Result<Core, StartError> {
-        let env = self.wiring.core(self.options, index, port.address(), http_port.address());
+        let mut env = self.wiring.core(self.options, index, port.address(), http_port.address());
+        env.extend(self.clocks.map(|clocks| clocks.environment(Clock::Cores)).unwrap_or_default());
         let service = self.service(Process::Core(index), "seatwire-core", &["serve"], env).await?;
         Ok(Core { service, port, http_port })
     }
