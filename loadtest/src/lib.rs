@@ -4,6 +4,7 @@
 pub mod audit;
 pub mod calibrate;
 pub mod client;
+pub mod faults;
 pub mod launcher;
 pub mod provider;
 pub mod up;

@@ -3,8 +3,8 @@
 //!
 //! `SEATWIRE_TEST_SEED` repeats a run's choices, `SEATWIRE_TEST_KILLS` sets how many there are.
 
-mod buyer;
-mod tally;
+pub(crate) mod buyer;
+pub(crate) mod tally;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -33,7 +33,7 @@ const OPTIONS: [(&str, &str); 4] = [
     ("SEATWIRE_PAYING_MS", "5000"),
 ];
 
-fn number(name: &str, default: u64) -> u64 {
+pub(crate) fn number(name: &str, default: u64) -> u64 {
     std::env::var(name).map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name}={text} is no number")))
 }
 
@@ -47,7 +47,7 @@ async fn kill_nine_of_each_process_at_random_moments_of_running_purchases_loses_
     let mut shop = Shop::open(options).await;
 
     let (stop, tally) = (CancellationToken::new(), Arc::new(Tally::default()));
-    let market = Arc::new(Market::of(&shop));
+    let market = Arc::new(Market::of(&shop, &buyer::PLANS));
     let buyers: Vec<_> = (0..BUYERS)
         .map(|buyer| {
             let rng = StdRng::seed_from_u64(seed.wrapping_mul(1_000).wrapping_add(buyer));

@@ -11,6 +11,8 @@ mod calibrate;
 #[cfg(test)]
 mod fault_proxy;
 #[cfg(test)]
+mod faults;
+#[cfg(test)]
 mod flow;
 #[cfg(test)]
 mod kills;

@@ -83,6 +83,12 @@ impl Shop {
         Seats { index, labels, amount }
     }
 
+    /// As [`Self::seats`] from the other end of the house, where buyers who take the first free seats come last.
+    pub(crate) fn last_seats(&self, count: usize) -> Vec<u32> {
+        let row = self.rows.lock().unwrap().pop_back().expect("a row is left");
+        row[..count].to_vec()
+    }
+
     pub(crate) fn price(&self, seat: u32) -> u64 {
         let rows = self.layout.sections.iter().flat_map(|section| &section.rows);
         let tier = rows.clone().find_map(|row| row.tiers.get(usize::try_from(seat.checked_sub(row.first.0)?).unwrap()));

@@ -11,6 +11,7 @@ use rand::seq::IndexedRandom as _;
 use seatwire_loadtest::client::{
     ClientError, ClientOptions, Encoding, PayOptions, State, ViewerClient, new_key, pay, sign_token,
 };
+use seatwire_loadtest::faults::Kind;
 use seatwire_protocol::command::{BookingInfo, BookingState};
 use seatwire_protocol::viewer::ShowViewer;
 use seatwire_protocol::{CustomerId, ErrorBody, ErrorCode, SeatIndex, SeatStatus, ShowId};
@@ -30,15 +31,16 @@ const WANTED: usize = 40;
 
 /// Where they buy.
 pub(crate) struct Market {
-    gateway: String,
+    gateways: Vec<String>,
     show: ShowId,
     jwt_secret: String,
     names: AtomicU64,
+    plans: &'static [Weighted],
 }
 
 /// What a customer intends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Plan {
+pub(crate) enum Plan {
     Buy,
     ForgetHold,
     ForgetToPay,
@@ -47,7 +49,10 @@ enum Plan {
     Cancel,
 }
 
-const PLANS: [(Plan, u32); 6] = [
+/// A plan, and how often it is chosen.
+pub(crate) type Weighted = (Plan, u32);
+
+pub(crate) const PLANS: [Weighted; 6] = [
     (Plan::Buy, 60),
     (Plan::ForgetHold, 10),
     (Plan::ForgetToPay, 10),
@@ -57,17 +62,17 @@ const PLANS: [(Plan, u32); 6] = [
 ];
 
 impl Market {
-    pub(crate) fn of(shop: &Shop) -> Self {
-        let (gateway, jwt_secret) = (shop.at.gateway.clone(), shop.at.secrets.jwt.clone());
-        Self { gateway, jwt_secret, show: shop.show, names: AtomicU64::new(0) }
+    pub(crate) fn of(shop: &Shop, plans: &'static [Weighted]) -> Self {
+        let (gateways, jwt_secret) = (shop.at.gateways.clone(), shop.at.secrets.jwt.clone());
+        Self { gateways, jwt_secret, show: shop.show, names: AtomicU64::new(0), plans }
     }
 
     async fn enter(&self, rng: &mut StdRng) -> Result<ViewerClient, ClientError> {
         let name = format!("buyer-{}", self.names.fetch_add(1, Ordering::Relaxed));
         let customer = CustomerId::new(&name).unwrap();
         let token = sign_token(&self.jwt_secret, &customer, Duration::from_secs(3_600))?;
-        let encoding = *Encoding::ALL.choose(rng).unwrap();
-        let client = ViewerClient::open(ClientOptions::new(&self.gateway, &token).encoding(encoding)).await?;
+        let (encoding, gateway) = (*Encoding::ALL.choose(rng).unwrap(), self.gateways.choose(rng).unwrap());
+        let client = ViewerClient::open(ClientOptions::new(gateway, &token).encoding(encoding)).await?;
         client.watch(self.show).await?;
         Ok(client)
     }
@@ -87,7 +92,7 @@ pub(crate) async fn shop_until(
             continue;
         };
         for _ in 0..PURCHASES_PER_NAME {
-            let plan = PLANS.choose_weighted(&mut rng, |plan| plan.1).unwrap().0;
+            let plan = market.plans.choose_weighted(&mut rng, |plan| plan.1).unwrap().0;
             let visit = Visit { client: &client, show: market.show, tally: &tally };
             if let Err(error) = visit.purchase(plan, &mut rng).await {
                 match error.code {
@@ -118,7 +123,11 @@ impl Visit<'_> {
         let Some(seats) = self.choose(rng) else { return Ok(()) };
         let (client, show) = (self.client, self.show);
         let key = new_key();
-        let hold = self.stubbornly(|| client.hold(show, &key, &seats)).await?;
+        let in_flight = &self.tally.in_flight;
+        let hold = {
+            let _entered = in_flight.enter(Kind::Hold);
+            self.stubbornly(|| client.hold(show, &key, &seats)).await?
+        };
         match plan {
             Plan::ForgetHold => {
                 self.wait(|viewer| viewer.own().hold(&hold.hold).is_none()).await?;
@@ -126,6 +135,7 @@ impl Visit<'_> {
                 return Ok(());
             }
             Plan::Release => {
+                let _entered = in_flight.enter(Kind::Any);
                 self.stubbornly(|| client.release(show, hold.hold)).await?;
                 Tally::add(&self.tally.released);
                 return Ok(());
@@ -133,9 +143,13 @@ impl Visit<'_> {
             _ => {}
         }
         let key = new_key();
-        let booking = self.stubbornly(|| client.book(show, &key, hold.hold, "buyer@example.com")).await?;
+        let booking = {
+            let _entered = in_flight.enter(Kind::Book);
+            self.stubbornly(|| client.book(show, &key, hold.hold, "buyer@example.com")).await?
+        };
         match plan {
             Plan::Cancel => {
+                let _entered = in_flight.enter(Kind::Any);
                 let key = new_key();
                 self.stubbornly(|| client.cancel(&key, booking.booking)).await?;
                 Tally::add(&self.tally.cancelled);
@@ -144,10 +158,12 @@ impl Visit<'_> {
             Plan::PayLate => {
                 self.until_expired(&booking).await?;
                 Tally::add(&self.tally.late_payments);
+                let _entered = in_flight.enter(Kind::Pay);
                 self.pay(&booking, rng).await?;
                 self.result(&booking).await?;
             }
             _ => {
+                let _entered = in_flight.enter(Kind::Pay);
                 self.pay(&booking, rng).await?;
                 self.result(&booking).await?;
             }

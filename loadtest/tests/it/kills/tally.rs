@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use seatwire_loadtest::faults::InFlight;
 use seatwire_protocol::BookingId;
 
 use crate::shop::Shop;
@@ -21,6 +22,7 @@ pub(crate) struct Tally {
     pub(crate) cancelled: AtomicU64,
     pub(crate) reconnects: AtomicU64,
     pub(crate) given_up: AtomicU64,
+    pub(crate) in_flight: InFlight,
     /// Bookings that a customer was told are confirmed.
     told_confirmed: Mutex<Vec<BookingId>>,
 }

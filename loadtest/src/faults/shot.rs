@@ -1,0 +1,68 @@
+//! One fault that was fired.
+
+use std::time::{Duration, Instant};
+
+use super::{Fault, InFlight, Normal, Outcome, Since};
+use crate::launcher::Stack;
+
+/// A fault that is, or was, in effect.
+#[derive(Debug)]
+pub struct Shot {
+    pub fault: Fault,
+    /// Commands that customers waited for when it was fired; never 0.
+    pub in_flight: usize,
+    pub fired: Instant,
+    healed: Option<Instant>,
+    note: String,
+}
+
+impl Fault {
+    /// Waits until commands that this fault is about are in flight, and fires.
+    ///
+    /// # Errors
+    /// When nothing is in flight: a fault that meets no work shows nothing. When it can't be done.
+    pub async fn fire(self, stack: &mut Stack, crowd: &InFlight) -> anyhow::Result<Shot> {
+        let end = Instant::now() + WORK_PATIENCE;
+        while crowd.count(self.needs()) == 0 {
+            anyhow::ensure!(Instant::now() < end, "{self:?}: no {:?} command was in flight", self.needs());
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        let in_flight = crowd.count(super::Kind::Any);
+        let injected = self.inject(stack).await?;
+        Ok(Shot { fault: self, in_flight, fired: injected.at, healed: None, note: injected.note })
+    }
+}
+
+impl Shot {
+    /// Takes the fault away.
+    ///
+    /// # Errors
+    /// When that can't be done.
+    pub async fn heal(&mut self, stack: &mut Stack) -> anyhow::Result<()> {
+        self.fault.undo(stack).await?;
+        self.healed = Some(Instant::now());
+        Ok(())
+    }
+
+    /// Waits until all is right again.
+    ///
+    /// # Errors
+    /// When it is not, long after any bound.
+    pub async fn back_to_normal(&self, normal: &Normal) -> anyhow::Result<Outcome> {
+        let row = self.fault.row();
+        let since = match row.since {
+            Since::Fired => self.fired,
+            Since::Healed => self.healed.unwrap_or(self.fired),
+        };
+        let right = normal.wait().await?;
+        let back = right.at.saturating_duration_since(since);
+        let mut note = self.note.clone();
+        if back > row.bound {
+            let failure = right.last_failure.map_or_else(String::new, |failure| format!(", before it: {failure}"));
+            note = format!("{note} waited for {}{failure}", right.last_step);
+        }
+        Ok(Outcome { row, in_flight: self.in_flight, back, note })
+    }
+}
+
+const WORK_PATIENCE: Duration = Duration::from_secs(20);
