@@ -1,6 +1,7 @@
-//! Two explicit-state models of what Seatwire does, small enough that every interleaving is visited.
+//! Explicit-state models of what Seatwire does, small enough that every interleaving is visited.
 //!
 //! [`ledger`]: bookings in PostgreSQL beside holds and the seat map in Redis, with cores that pause and crash anywhere.
+//! [`split`]: a failover whose old server can still be reached. [`customers`]: what the hold scripts count and compare.
 //! [`feed`]: the stream from Redis through two gateways to a viewer that moves between them. Each has variants that lack
 //! one guard or rule; every one of them has to be caught. See `docs/MODEL.md`.
 #![allow(
@@ -9,8 +10,10 @@
 )]
 
 pub mod checker;
+pub mod customers;
 pub mod feed;
 pub mod ledger;
+pub mod split;
 
 /// How much is explored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,20 +1,22 @@
-//! `seatwire-model [ledger|feed|all] [--bound small|large]`: explores the design and says what it found.
+//! `seatwire-model [ledger|split|customers|feed|all] [--bound small|large]`: explores the design and says what it found.
 
 use std::process::ExitCode;
 
 use seatwire_model::Bound;
 use seatwire_model::checker::{Model, explore};
-use seatwire_model::{feed, ledger};
+use seatwire_model::{customers, feed, ledger, split};
 
 const USAGE: &str = "\
 Explores every state of the models and prints states, depth, violations and seconds.
 
-Usage: seatwire-model [ledger|feed|all] [--bound small|large]
+Usage: seatwire-model [ledger|split|customers|feed|all] [--bound small|large]
 
-  ledger   bookings in PostgreSQL beside holds and the seat map in Redis
-  feed     the seat stream through two gateways to a viewer
-  all      both (default)
-  --bound  small: seconds (default); large: minutes, more than five million states";
+  ledger     bookings in PostgreSQL beside holds and the seat map in Redis
+  split      a failover whose old server can still be reached
+  customers  what the hold scripts count and compare: caps, lapses, owners, the sale
+  feed       the seat stream through two gateways to a viewer
+  all        each of them (default)
+  --bound    small: seconds (default); large: minutes, more than five million states";
 
 /// States of one run at most: about two gigabytes.
 const STATES_MAX: usize = 40_000_000;
@@ -24,7 +26,7 @@ fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
-            "ledger" | "feed" | "all" => which = argument,
+            "ledger" | "split" | "customers" | "feed" | "all" => which = argument,
             "--bound" => match arguments.next().as_deref() {
                 Some("small") => bound = Bound::Small,
                 Some("large") => bound = Bound::Large,
@@ -38,13 +40,20 @@ fn main() -> ExitCode {
         }
     }
     let mut total = Total::default();
-    if which != "feed" {
+    let is_wanted = |name: &str| which == name || which == "all";
+    if is_wanted("ledger") {
         for scenario in ledger::scenarios(bound) {
             let model = ledger::Ledger::new(scenario, ledger::Variant::Design);
             total.run(&format!("ledger: {}", scenario.name), &model);
         }
     }
-    if which != "ledger" {
+    if is_wanted("split") {
+        total.run("split: both servers reachable", &split::Split { variant: split::Variant::Design });
+    }
+    if is_wanted("customers") {
+        total.run("customers", &customers::Customers::new(bound, customers::Variant::Design));
+    }
+    if is_wanted("feed") {
         for scenario in feed::scenarios(bound) {
             total.run(&format!("feed: {}", scenario.name), &feed::Feed::new(scenario, feed::Variant::Design));
         }

@@ -18,7 +18,8 @@ pub fn violated(model: &Feed, state: &State, enabled: &[Action]) -> Option<&'sta
     let faults = &state.faults;
     let is_at_rest = !enabled.iter().any(|action| action.is_of_the_system());
     let source = &state.source;
-    let is_partial = source.loaded && !source.complete;
+    // A dead timeline's copy may be partial; what was shown of its generation was whole, and nobody is served from it.
+    let is_partial = model.is_loaded(source) && !source.complete;
     let partial_seen = state.view.is_some_and(|view| view.position.generation == source.position.generation)
         || state
             .rooms
