@@ -59,7 +59,9 @@ fn tell(app: &App, own: &CustomerHolds, askers: &Askers) {
             continue;
         }
         app.customers.join_late(app, &own.customer, connection);
+        app.customers.note_owner(&own.customer);
         for hold in &own.holds {
+            app.customers.note_hold(&own.customer, hold.hold);
             connection.push(Push::Hold { hold: hold.clone() });
         }
         for booking in &own.pending {

@@ -11,7 +11,7 @@ use redis::Msg;
 use redis::aio::{PubSubSink, PubSubStream};
 use seatwire_protocol::close_code::CloseCode;
 use seatwire_protocol::codec;
-use seatwire_protocol::feed::{ControlMessage, FeedMessage};
+use seatwire_protocol::feed::{ControlMessage, FeedMessage, FeedReason};
 use seatwire_protocol::{Position, ShowId};
 use tokio::time::{Instant, timeout};
 use tracing::{debug, info, warn};
@@ -81,7 +81,7 @@ async fn connect_and_listen(app: &Arc<App>) -> Result<std::convert::Infallible, 
     connection.subscribe(&topics).await?;
     info!(topics = topics.len(), "feed connection to Redis is up");
     app.feed.set_up(true);
-    app.customers.reread_all();
+    app.customers.reread_all(app);
     connection.listen().await
 }
 
@@ -106,7 +106,10 @@ impl Connected<'_> {
                     self.drain()?;
                 }
                 () = self.app.feed.wake.notified() => self.grant_wishes().await?,
-                _ = ping.tick() => self.ping().await?,
+                _ = ping.tick() => {
+                    self.app.customers.reread_untold();
+                    self.ping().await?;
+                }
             }
             tokio::task::consume_budget().await;
         }
@@ -204,7 +207,9 @@ impl Connected<'_> {
         match Topic::of_channel(message.get_channel_name()) {
             Some(Topic::Show(show)) => {
                 if let Some(room) = self.app.registry.get(show) {
-                    let heard = room.state().on_feed(FeedMessage::parse(payload));
+                    let message = FeedMessage::parse(payload);
+                    self.on_holds(message.as_ref());
+                    let heard = room.state().on_feed(message);
                     self.on_heard(&room, heard);
                 }
             }
@@ -217,6 +222,16 @@ impl Connected<'_> {
                 Err(error) => warn!(%error, "unreadable control message"),
             },
             None => debug!(channel = message.get_channel_name(), "message of an unknown channel"),
+        }
+    }
+
+    /// Owners are told by their own channel; a message there may be lost.
+    fn on_holds(&self, message: Option<&FeedMessage>) {
+        if let Some(FeedMessage::Batch { reason, holds, .. }) = message
+            && *reason != Some(FeedReason::Held)
+            && !holds.is_empty()
+        {
+            self.app.customers.holds_ended(holds);
         }
     }
 

@@ -145,6 +145,7 @@ impl<'a> Inbound<'a> {
         let owns = matches!(command, ClientMessage::Hold { .. } | ClientMessage::Book { .. });
         if owns {
             self.app.customers.join(self.app, &customer, self.connection);
+            self.app.customers.note_owner(&customer);
         }
         let (app, connection) = (Arc::clone(self.app), Arc::clone(self.connection));
         connection.in_flight.fetch_add(1, Ordering::AcqRel);
@@ -155,6 +156,7 @@ impl<'a> Inbound<'a> {
                 Ok(ok) => {
                     if commands::tells_of_own(&ok) {
                         app.customers.join_late(&app, &customer, &connection);
+                        app.customers.note_owner(&customer);
                     }
                     connection.reply(&ServerMessage::Reply { id: id.unwrap_or_default(), ok });
                 }
@@ -178,6 +180,9 @@ impl<'a> Inbound<'a> {
         self.connection.set_identity(identity.clone());
         self.welcome(&identity);
         let rooms: Vec<_> = self.connection.outbound().watches().iter().map(|watch| Arc::clone(&watch.room)).collect();
+        if !rooms.is_empty() {
+            self.app.customers.join(self.app, &identity.customer, self.connection);
+        }
         for room in rooms {
             own::ask(self.app, &room, identity.customer.clone(), self.connection);
         }

@@ -58,6 +58,8 @@ pub fn start(
         take_up(connection, &room, pos);
     }
     if let Some(customer) = connection.customer() {
+        // Before own things are asked for, so that nothing falls in between.
+        app.customers.join(app, &customer, connection);
         own::ask(app, &room, customer, connection);
     }
     Ok(())

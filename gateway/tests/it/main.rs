@@ -1,5 +1,6 @@
 //! Integration tests of the gateway: `stream` drives its pure parts with random histories, `door` a process of its own
-//! with every kind of bad input, `stack` a whole private Seatwire.
+//! with every kind of bad input, `stack` a whole private Seatwire,
+//! `windows` several windows and devices of one customer there.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -13,3 +14,4 @@ mod process;
 mod raw;
 mod stack;
 mod stream;
+mod windows;

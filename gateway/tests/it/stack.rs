@@ -19,14 +19,14 @@ use tokio::sync::Mutex;
 
 use crate::raw::{Frame, Raw};
 
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 /// A cinema screen of the demo data, on sale.
 const SHOW: u64 = 1;
 
 /// A stack is nine processes: several at once are more than a small machine can start in time.
-static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
+pub(crate) static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
 
-fn show() -> ShowId {
+pub(crate) fn show() -> ShowId {
     ShowId::new(SHOW).unwrap()
 }
 
@@ -36,7 +36,7 @@ async fn viewer(gateway: &str) -> ViewerClient {
 }
 
 /// Seats of the show that are free, in seat order.
-fn free_seats(viewer: &ViewerClient, count: usize) -> Vec<u32> {
+pub(crate) fn free_seats(viewer: &ViewerClient, count: usize) -> Vec<u32> {
     let statuses = viewer.viewer(show(), |v| v.map().statuses().unwrap().clone()).unwrap();
     let free = (0..).zip(statuses.iter()).filter(|(_, status)| *status == SeatStatus::Available);
     let seats: Vec<u32> = free.map(|(seat, _)| seat).take(count).collect();
@@ -54,12 +54,12 @@ async fn sees_position(viewer: &ViewerClient, position: Position) {
     viewer.wait_until(&format!("position {position}"), show(), PATIENCE, there).await.unwrap();
 }
 
-async fn hold(viewer: &ViewerClient, show: ShowId, seats: &[u32]) -> HoldInfo {
+pub(crate) async fn hold(viewer: &ViewerClient, show: ShowId, seats: &[u32]) -> HoldInfo {
     let key = new_key();
     viewer.persist(PATIENCE, || viewer.hold(show, &key, seats)).await.unwrap()
 }
 
-fn is_right(viewer: &ViewerClient) {
+pub(crate) fn is_right(viewer: &ViewerClient) {
     viewer.read(|state| assert!(state.history().violations().is_empty(), "{:?}", state.history().violations()));
 }
 
