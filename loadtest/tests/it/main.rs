@@ -9,6 +9,8 @@ mod browser;
 #[cfg(test)]
 mod calibrate;
 #[cfg(test)]
+mod cold_show;
+#[cfg(test)]
 mod fault_proxy;
 #[cfg(test)]
 mod faults;
