@@ -50,7 +50,13 @@ async fn selects(sql: &tokio_postgres::Client, by_statement: bool) -> i64 {
 async fn metric(services: &[String], name: &str) -> f64 {
     let mut sum = 0.0;
     for service in services {
-        let text = Http::default().get(&format!("{service}/metrics"), &[]).await.unwrap().text();
+        let text = loop {
+            // With thousands of sockets here, a fresh connection may be found too slow by the other side.
+            match Http::default().get(&format!("{service}/metrics"), &[]).await {
+                Ok(reply) => break reply.text(),
+                Err(error) => println!("once more: {error}"),
+            }
+        };
         let lines = text.lines().filter(|line| line.starts_with(name));
         sum += lines.filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok()).sum::<f64>();
     }
