@@ -7,7 +7,8 @@ const SEAT_REASONS = {
   booked: ["is already sold", "are already sold"],
   blocked: ["is not for sale", "are not for sale"],
   no_such_seat: ["does not exist in this plan", "do not exist in this plan"],
-  orphan: ["would be left alone between two taken seats", "would be left alone"],
+  orphan: ["would be left as a single seat", "would be left as single seats"],
+  cool_down: ["ran out on you twice and is open to others first", "ran out on you twice and are open to others first"],
 };
 
 /** "A5 is held by someone else. B1 and B2 are already sold." */
@@ -33,7 +34,7 @@ export function refusalText(error, label = (seat) => `#${seat}`) {
     case "NO_SUCH_SEAT":
       return seats || "One of the seats is no longer available.";
     case "ORPHAN":
-      return `${seats || "This choice would leave a single seat alone."} Please choose without a single gap.`;
+      return `${seats || "This choice would leave a single seat alone."} Please take ${body.seats?.length > 1 ? "them" : "it"} too, or move your choice so that no single seat stays free.`;
     case "LIMIT":
       return body.limit ? `The limit of ${body.limit} is reached: ${body.message}.` : `A limit is reached: ${body.message}.`;
     case "NOT_ON_SALE":
@@ -41,7 +42,7 @@ export function refusalText(error, label = (seat) => `#${seat}`) {
     case "SALE_CLOSED":
       return "The sale of this show is closed.";
     case "COOL_DOWN":
-      return `Several of your holds ran out unused. Please wait ${wait(body.retry_after_ms ?? 0)} and try again.`;
+      return `${seats || "Several of your bookings were left unpaid."} Please wait ${wait(body.retry_after_ms ?? 0)}${seats ? ", or choose other seats" : " and try again"}.`;
     case "IN_PAYMENT":
       return "These seats are already being paid for.";
     case "GONE":
@@ -54,9 +55,12 @@ export function refusalText(error, label = (seat) => `#${seat}`) {
       return "There is no such show.";
     case "DEADLINE_EXCEEDED":
       return "The server did not answer in time. Nothing is lost: please try again.";
+    case "RATE_LIMITED":
+      return body.limit
+        ? `You placed ${body.limit} holds within a short time. The next one is possible in ${wait(body.retry_after_ms ?? 0)}; what you hold stays yours.`
+        : `That was a little fast. Please try again in ${wait(body.retry_after_ms ?? 1000)}.`;
     case "NOT_READY":
     case "OVERLOADED":
-    case "RATE_LIMITED":
     case "UNAVAILABLE":
       return "The server is busy at the moment. Please try again shortly.";
     case "BAD_REQUEST":

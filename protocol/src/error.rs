@@ -63,7 +63,7 @@ macro_rules! error_codes {
 error_codes! {
     /// The show's map is being loaded; `retry_after_ms`.
     NotReady = "NOT_READY", retryable: true, status: 503;
-    /// Too many holds of this customer lapsed; `retry_after_ms`.
+    /// This customer let the same seats, or bookings, lapse too often; `retry_after_ms`, `seats`.
     CoolDown = "COOL_DOWN", retryable: false, status: 429;
     /// The choice would leave a single seat alone; `seats`.
     Orphan = "ORPHAN", retryable: false, status: 409;
@@ -146,6 +146,8 @@ pub enum SeatConflictReason {
     NoSuchSeat,
     /// It would be left alone.
     Orphan,
+    /// The customer let it lapse too often and has to wait for it.
+    CoolDown,
     /// A reason that this version does not know.
     #[serde(other)]
     Unknown,

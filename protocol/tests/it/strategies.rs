@@ -154,8 +154,8 @@ pub(crate) fn booking() -> BoxedStrategy<BookingInfo> {
 pub(crate) fn error() -> BoxedStrategy<ErrorBody> {
     let mut codes = ErrorCode::KNOWN.to_vec();
     codes.push(ErrorCode::from("FROM_A_LATER_VERSION"));
-    use SeatConflictReason::{Blocked, Booked, Held, NoSuchSeat, Orphan};
-    let reason = prop::sample::select(vec![Held, Booked, Blocked, NoSuchSeat, Orphan]);
+    use SeatConflictReason::{Blocked, Booked, CoolDown, Held, NoSuchSeat, Orphan};
+    let reason = prop::sample::select(vec![Held, Booked, Blocked, NoSuchSeat, Orphan, CoolDown]);
     let conflict = (0..65_536_u32, reason, prop::option::of("[A-Z]{1,3}[0-9]{1,3}"))
         .prop_map(|(seat, reason, label)| SeatConflict { seat: SeatIndex(seat), reason, label });
     let seats = prop::collection::vec(conflict, 0..4);
