@@ -160,6 +160,10 @@ fn hold_config(config: &Config) -> HoldConfig {
         paying_ms: ms(config.paying),
         seats_max: config.hold_seats_max,
         holds_max: config.holds_max,
+        new_holds_max: config.customer_holds,
+        new_holds_window_ms: ms(config.customer_holds_window),
+        commands_per_second: config.customer_commands_per_second,
+        commands_burst: config.customer_commands_burst,
         ..HoldConfig::default()
     }
 }

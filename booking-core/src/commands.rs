@@ -13,11 +13,11 @@ pub(crate) mod release_hold;
 pub(crate) mod seat_map;
 
 use seatwire_protocol::error::{SeatConflict, SeatConflictReason};
-use seatwire_protocol::{ErrorBody, ErrorCode, ShowId};
+use seatwire_protocol::{CustomerId, ErrorBody, ErrorCode, ShowId};
 
 use crate::app::App;
 use crate::db::DbError;
-use crate::holds::{HoldError, LimitKind, Outcome, Refusal};
+use crate::holds::{Allowance, HoldError, LimitKind, Outcome, Refusal};
 use crate::saga::SagaError;
 
 /// What a client is told to wait when a server behind is out of reach.
@@ -60,10 +60,14 @@ pub(crate) async fn refused(app: &App, show: ShowId, refusal: Refusal) -> ErrorB
             ErrorBody { opens_in_ms: Some(opens_in_ms), ..error }
         }
         Refusal::SaleClosed => ErrorBody::new(Code::SaleClosed, "the sale is closed"),
-        Refusal::CoolDown { retry_after_ms } => {
-            let text = "too many holds ended unpaid; wait a little before the next";
+        Refusal::CoolDown { retry_after_ms, seats } if seats.is_empty() => {
+            let text = "too many bookings were left unpaid; wait a little before the next";
             ErrorBody::new(Code::CoolDown, text).retry_after_ms(retry_after_ms)
         }
+        Refusal::CoolDown { retry_after_ms, seats } => {
+            seats_refused(app, show, Code::CoolDown, seats).await.retry_after_ms(retry_after_ms)
+        }
+        Refusal::RateLimited { retry_after_ms, what } => rate_limited(app, retry_after_ms, what),
         Refusal::InPayment => ErrorBody::new(Code::InPayment, "the hold is being paid for"),
         Refusal::Gone => ErrorBody::new(Code::Gone, "the hold is over"),
         Refusal::NotOwner => ErrorBody::new(Code::NotOwner, "there is no such hold of this customer"),
@@ -71,6 +75,26 @@ pub(crate) async fn refused(app: &App, show: ShowId, refusal: Refusal) -> ErrorB
         Refusal::NoneLeft => ErrorBody::new(Code::Taken, "no such adjacent seats are left"),
         Refusal::Invalid { field, message } => ErrorBody::bad_request(field, message),
     }
+}
+
+/// Counts a command that may get on without Redis: while that is out of reach nothing is counted.
+pub(crate) async fn allowed(app: &App, customer: &CustomerId) -> Result<(), ErrorBody> {
+    match app.holds.allow(customer).await {
+        Ok(Err(Refusal::RateLimited { retry_after_ms, what })) => Err(rate_limited(app, retry_after_ms, what)),
+        Ok(_) | Err(_) => Ok(()),
+    }
+}
+
+fn rate_limited(app: &App, retry_after_ms: u64, what: Allowance) -> ErrorBody {
+    let config = &app.config;
+    let (text, limit) = match what {
+        Allowance::Commands => ("too many commands of one customer".to_owned(), None),
+        Allowance::NewHolds => {
+            let (holds, seconds) = (config.customer_holds, config.customer_holds_window.as_secs());
+            (format!("one customer may place {holds} holds in {seconds} seconds"), Some(holds.into()))
+        }
+    };
+    ErrorBody { limit, ..ErrorBody::new(ErrorCode::RateLimited, text).retry_after_ms(retry_after_ms) }
 }
 
 pub(crate) fn no_such_show(show: ShowId) -> ErrorBody {
@@ -160,6 +184,7 @@ fn name_seats(seats: &[SeatConflict]) -> String {
             SeatConflictReason::Blocked => format!("{name} is not for sale"),
             SeatConflictReason::NoSuchSeat => format!("{name} does not exist"),
             SeatConflictReason::Orphan => format!("{name} would be left alone"),
+            SeatConflictReason::CoolDown => format!("{name} was left to lapse too often by this customer"),
             _ => format!("{name} can't be had"),
         }
     };

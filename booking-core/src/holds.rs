@@ -11,10 +11,13 @@
 //! | `link`, `scripts`, `keys`, `reply` | the connection with its server's run id, the Lua files, key names, answers |
 //! | [`ledger`] | what is asked of the ledger |
 //! | `loader` | fills the map of a show once for everybody |
+//! | `rows` | which seats are neighbours, for the choice of adjacent ones |
+//! | `allowance` | what one customer may do in a time, across all cores |
 //! | `expiry` | ends holds whose time is over, and opens sales that are due |
 //! | `scrubber` | compares map and ledger |
 //! | `push` | tells owners what happened to their holds |
 
+mod allowance;
 mod apply;
 mod booking;
 mod expiry;
@@ -25,6 +28,7 @@ mod loader;
 mod push;
 mod reads;
 mod reply;
+mod rows;
 mod scripts;
 mod scrubber;
 mod secret;
@@ -60,12 +64,20 @@ pub struct HoldConfig {
     pub seats_max: u32,
     /// Live holds per customer and show.
     pub holds_max: u32,
-    /// Lapses within the window that start a cool-down.
+    /// Lapses of one seat within the window that start its cool-down for the customer who let it lapse.
     pub lapses_max: u32,
     /// Window in which lapses count.
     pub lapse_window_ms: u64,
     /// Length of the cool-down after the last lapse.
     pub cool_down_ms: u64,
+    /// New holds per customer within the window, over all shows; 0: no limit.
+    pub new_holds_max: u32,
+    /// The window in which new holds count.
+    pub new_holds_window_ms: u64,
+    /// Commands per customer and second that all cores together take up in the long run; 0: no limit.
+    pub commands_per_second: u32,
+    /// Commands that a customer who was quiet may send at once.
+    pub commands_burst: u32,
     /// How long an ended hold can still be asked for.
     pub ended_kept_ms: u64,
     /// How long a call waits for a show that is being loaded.
@@ -87,6 +99,10 @@ impl Default for HoldConfig {
             lapses_max: 2,
             lapse_window_ms: 1_800_000,
             cool_down_ms: 60_000,
+            new_holds_max: 6,
+            new_holds_window_ms: 600_000,
+            commands_per_second: 20,
+            commands_burst: 60,
             ended_kept_ms: 600_000,
             load_wait_ms: 2_000,
         }
@@ -125,6 +141,15 @@ pub enum LimitKind {
     Pending,
 }
 
+/// What is counted of one customer, over all shows, gateways and cores.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Allowance {
+    /// Commands.
+    Commands,
+    /// New holds.
+    NewHolds,
+}
+
 /// A business refusal: an answer, not an error.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refusal {
@@ -155,10 +180,19 @@ pub enum Refusal {
     },
     /// The sale is over.
     SaleClosed,
-    /// Too many holds of this customer lapsed.
+    /// This customer let these seats, or bookings, lapse too often.
     CoolDown {
         /// Milliseconds to wait.
         retry_after_ms: u64,
+        /// The seats that he has to wait for; empty for bookings.
+        seats: Vec<SeatConflict>,
+    },
+    /// This customer does too much in too short a time.
+    RateLimited {
+        /// Milliseconds to wait.
+        retry_after_ms: u64,
+        /// What is counted.
+        what: Allowance,
     },
     /// The hold is being turned into a booking.
     InPayment,

@@ -31,6 +31,7 @@ metrics_table! {
     BACKLOG: Gauge = "seatwire_core_backlog", "Rows that wait in PostgreSQL, by queue; parked ones wait for an operator (target 0).";
     HOLDS_GRANTED: Counter = "seatwire_core_holds_granted_total", "Holds granted; a repeated request counts again.";
     HOLDS_REFUSED: Counter = "seatwire_core_holds_refused_total", "Holds refused.";
+    RATE_LIMITED: Counter = "seatwire_core_rate_limited_total", "Commands refused because their customer sent too many, by what was counted (commands, new_holds).";
     HOLDS_EXPIRED: Counter = "seatwire_core_holds_expired_total", "Holds whose time was over.";
     HOLD_EXPIRY_LAG_SECONDS: Histogram = "seatwire_core_hold_expiry_lag_seconds", "Time from a hold's honoured end to its event.";
     SHOWS_LOADED: Counter = "seatwire_core_shows_loaded_total", "Seat maps loaded from the ledger under a new generation.";

@@ -36,6 +36,8 @@ struct DemoShow {
     tiers: &'static [(&'static str, i64)],
     /// Every so many seats one is blocked, as house seats and broken chairs are.
     blocked_every: i32,
+    /// Whether holds may not leave a single seat alone.
+    no_orphan: bool,
 }
 
 struct DemoScreen {
@@ -51,13 +53,14 @@ const ARENA: &[(&str, i64)] =
     &[("Golden circle", 950_000), ("Floor", 600_000), ("Lower bowl", 380_000), ("Upper bowl", 150_000)];
 
 fn demo(opening_in_ms: u64) -> Vec<DemoScreen> {
-    let cinema_show = |movie, minutes, starts_in_hours, opening, blocked_every| DemoShow {
+    let cinema_show = |movie, minutes, starts_in_hours, opening, blocked_every, no_orphan| DemoShow {
         movie,
         minutes,
         starts_in_hours,
         opening,
         tiers: CINEMA,
         blocked_every,
+        no_orphan,
     };
     vec![
         DemoScreen {
@@ -66,9 +69,9 @@ fn demo(opening_in_ms: u64) -> Vec<DemoScreen> {
             screen: "Screen 1",
             plan: cinema,
             shows: vec![
-                cinema_show("The Long Take", 128, 3, Opening::Open, 17),
-                cinema_show("Premiere: Night Ferry", 112, 6, Opening::In(opening_in_ms), 0),
-                cinema_show("The Long Take", 128, 27, Opening::Open, 5),
+                cinema_show("The Long Take", 128, 3, Opening::Open, 17, false),
+                cinema_show("Premiere: Night Ferry", 112, 6, Opening::In(opening_in_ms), 0, false),
+                cinema_show("The Long Take", 128, 27, Opening::Open, 5, true),
             ],
         },
         DemoScreen {
@@ -83,6 +86,7 @@ fn demo(opening_in_ms: u64) -> Vec<DemoScreen> {
                 opening: Opening::Open,
                 tiers: ARENA,
                 blocked_every: 97,
+                no_orphan: false,
             }],
         },
     ]
@@ -197,10 +201,10 @@ async fn add_show(conn: &mut Conn, screen: i64, demo: &DemoShow) -> Result<(), T
         (1..).zip(demo.tiers).map(|(id, (name, price))| json!({"id": id, "name": name, "price": price})).collect();
     let prices: Vec<i64> = demo.tiers.iter().map(|(_, price)| *price).collect();
     let insert = sql("INSERT INTO shows (screen_id, movie_id, starts_at, sale, opens_at, seats, currency, tiers,
-            price_min, price_max)
+            price_min, price_max, no_orphan)
         SELECT c.id, $2, date_trunc('hour', clock_timestamp()) + $3 * interval '1 hour' + interval '1 hour',
             CASE WHEN $4 IS NULL THEN 'open' ELSE 'before' END, clock_timestamp() + $4 * interval '1 millisecond',
-            c.seats, 'INR', $5, $6, $7
+            c.seats, 'INR', $5, $6, $7, $8
         FROM screens c WHERE c.id = $1 RETURNING id")
     .bind::<BigInt, _>(screen)
     .bind::<BigInt, _>(movie)
@@ -208,7 +212,8 @@ async fn add_show(conn: &mut Conn, screen: i64, demo: &DemoShow) -> Result<(), T
     .bind::<Nullable<BigInt>, _>(opening)
     .bind::<Jsonb, _>(Value::Array(tiers))
     .bind::<BigInt, _>(prices.iter().copied().min().unwrap_or(0))
-    .bind::<BigInt, _>(prices.iter().copied().max().unwrap_or(0));
+    .bind::<BigInt, _>(prices.iter().copied().max().unwrap_or(0))
+    .bind::<Bool, _>(demo.no_orphan);
     let show = new_id(conn, insert).await?;
     sql("INSERT INTO show_seats (show_id, seat, label, tier, price, status)
         SELECT $1, s.seat, s.label, s.tier, ($3)[s.tier],

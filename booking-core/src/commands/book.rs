@@ -8,6 +8,7 @@ use crate::app::App;
 
 pub(crate) async fn run(app: &App, command: Book) -> Result<BookingInfo, ErrorBody> {
     check_email(&command.email)?;
+    super::allowed(app, &command.customer).await?;
     super::saga_outcome(app, command.show, app.saga.book(&command).await).await
 }
 

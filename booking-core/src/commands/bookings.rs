@@ -3,7 +3,7 @@
 use seatwire_protocol::command::{BookingInfo, BookingsReply, CancelBooking, GetBooking, ListBookings};
 use seatwire_protocol::{ErrorBody, ErrorCode};
 
-use super::{db_error, key_reused, no_such_booking, saga_error};
+use super::{allowed, db_error, key_reused, no_such_booking, saga_error};
 use crate::app::App;
 use crate::db;
 use crate::holds::Refusal;
@@ -23,6 +23,7 @@ pub(crate) async fn list(app: &App, command: ListBookings) -> Result<BookingsRep
 }
 
 pub(crate) async fn cancel(app: &App, command: CancelBooking) -> Result<BookingInfo, ErrorBody> {
+    allowed(app, &command.customer).await?;
     match app.saga.cancel(&command).await {
         Ok(Ok(booking)) => Ok(booking),
         Ok(Err(Refusal::KeyReused)) => Err(key_reused()),

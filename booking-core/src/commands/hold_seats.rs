@@ -1,4 +1,5 @@
-//! `hold_seats`: checks the shape of the wish; everything that depends on state is judged by the script.
+//! `hold_seats`: checks the shape of the wish and how much this customer wanted of late; everything that depends on the
+//! show's state is judged by the script.
 
 use seatwire_protocol::ErrorBody;
 use seatwire_protocol::command::{HoldInfo, HoldSeats};
@@ -6,11 +7,17 @@ use seatwire_protocol::limits::SEATS_PER_HOLD_MAX;
 
 use super::settled;
 use crate::app::App;
+use crate::holds::Refusal;
 
 pub(crate) async fn run(app: &App, mut command: HoldSeats) -> Result<HoldInfo, ErrorBody> {
     check(&mut command)?;
     let HoldSeats { show, customer, key, seats, best } = command;
+    settled(app, show, app.holds.allow_hold(show, &customer, &key).await).await?;
     let outcome = app.holds.hold(show, &customer, &key, &seats, best.as_ref()).await;
+    // The other two refusals do not say that there is no hold under this key.
+    if matches!(&outcome, Ok(Err(refusal)) if !matches!(refusal, Refusal::KeyReused | Refusal::NotReady { .. })) {
+        app.holds.forget_hold(show, &customer, &key).await;
+    }
     settled(app, show, outcome).await
 }
 

@@ -8,6 +8,7 @@ use crate::app::App;
 
 pub(crate) async fn run(app: &App, command: ReleaseHold) -> Result<Released, ErrorBody> {
     let ReleaseHold { show, customer, hold } = command;
+    settled(app, show, app.holds.allow(&customer).await).await?;
     let outcome = app.holds.release(show, &customer, hold).await;
     settled(app, show, outcome).await
 }

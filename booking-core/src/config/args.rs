@@ -72,6 +72,19 @@ pub struct ServeArgs {
     /// Live holds that one customer may have at one show
     #[arg(long, env = "SEATWIRE_HOLDS_MAX", default_value = "2", value_name = "COUNT")]
     pub(super) holds_max: String,
+    /// New holds that one customer may place within the window, over all shows; a refused hold does not count; 0: no limit
+    #[arg(long, env = "SEATWIRE_CUSTOMER_HOLDS", default_value = "6", value_name = "COUNT")]
+    pub(super) customer_holds: String,
+    /// The window in which new holds of one customer count, milliseconds
+    #[arg(long, env = "SEATWIRE_CUSTOMER_HOLDS_WINDOW_MS", default_value = "600000", value_name = "MS")]
+    pub(super) customer_holds_window_ms: String,
+    /// Holding, extending, releasing, booking and cancelling: commands of one customer a second in the long run, over all
+    /// gateways and cores; 0: no limit
+    #[arg(long, env = "SEATWIRE_CUSTOMER_COMMANDS_PER_SECOND", default_value = "20", value_name = "COUNT")]
+    pub(super) customer_commands_per_second: String,
+    /// Commands that a customer who was quiet may send at once
+    #[arg(long, env = "SEATWIRE_CUSTOMER_COMMANDS_BURST", default_value = "60", value_name = "COUNT")]
+    pub(super) customer_commands_burst: String,
     /// How long a pending booking waits for its payment, milliseconds
     #[arg(long, env = "SEATWIRE_CLAIM_MS", default_value = "720000", value_name = "MS")]
     pub(super) claim_ms: String,

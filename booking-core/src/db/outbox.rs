@@ -32,6 +32,8 @@ struct Stored {
 struct StoredSale {
     state: SaleState,
     opens_at_ms: Option<i64>,
+    #[serde(default)]
+    no_orphan: bool,
     version: u64,
 }
 
@@ -57,6 +59,7 @@ pub(crate) async fn insert(conn: &mut Conn, change: &LedgerChange) -> Result<i64
         sale: change.sale.map(|sale| StoredSale {
             state: sale.state,
             opens_at_ms: sale.opens_at_ms,
+            no_orphan: sale.no_orphan,
             version: sale.version,
         }),
         operator: change.operator,
@@ -138,7 +141,12 @@ fn read_change(show: i64, generation: i64, body: serde_json::Value) -> Result<Le
         hold: stored.hold,
         booking: stored.booking,
         customer: stored.customer,
-        sale: stored.sale.map(|sale| Sale { state: sale.state, opens_at_ms: sale.opens_at_ms, version: sale.version }),
+        sale: stored.sale.map(|sale| Sale {
+            state: sale.state,
+            opens_at_ms: sale.opens_at_ms,
+            no_orphan: sale.no_orphan,
+            version: sale.version,
+        }),
         operator: stored.operator,
     })
 }

@@ -356,7 +356,7 @@ diesel::table! {
         sale -> Text,
         /// When the sale opens; set while sale is before.
         opens_at -> Nullable<Timestamptz>,
-        /// Grows with each change of sale and opens_at.
+        /// Grows with each change of sale, opens_at and no_orphan.
         sale_version -> Int8,
         /// Number of seats.
         seats -> Int4,
@@ -370,6 +370,8 @@ diesel::table! {
         price_max -> Int8,
         /// Grows when the layout that viewers load changes, prices included.
         layout_version -> Int8,
+        /// Whether a hold may not leave a single free seat alone; changes with sale_version.
+        no_orphan -> Bool,
     }
 }
 

@@ -187,16 +187,17 @@ pub async fn read_map(db: &Db, show: ShowId) -> Result<Option<LedgerMap>, DbErro
     }
     db.read("read_map", move |conn| {
         Box::pin(async move {
-            let rows: Vec<Row> = sql("SELECT coalesce(t.generation, 0) AS generation, w.sale, w.sale_version,
+            let rows: Vec<Row> =
+                sql("SELECT coalesce(t.generation, 0) AS generation, w.sale, w.sale_version, w.no_orphan,
                     (extract(epoch FROM w.opens_at) * 1000)::bigint AS opens_at_ms,
                     s.seat, s.status, s.version, b.hold_id, b.customer_id
                 FROM shows w JOIN show_seats s ON s.show_id = w.id
                 LEFT JOIN show_streams t ON t.show_id = w.id
                 LEFT JOIN bookings b ON b.id = s.booking_id
                 WHERE w.id = $1 ORDER BY s.seat")
-            .bind::<BigInt, _>(show.as_i64())
-            .load(conn)
-            .await?;
+                .bind::<BigInt, _>(show.as_i64())
+                .load(conn)
+                .await?;
             let Some((generation, sale)) = rows.iter().map(|row| (row.generation, row.sale.parse())).next() else {
                 return Ok(None);
             };

@@ -1,7 +1,7 @@
 //! Shows, their sale state and generation, and the catalogue that viewers browse.
 
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Integer, Jsonb, Nullable, Text};
+use diesel::sql_types::{BigInt, Bool, Integer, Jsonb, Nullable, Text};
 use diesel_async::RunQueryDsl;
 use seatwire_protocol::catalogue::{Layout, Row, Section, ShowInfo, Tier};
 use seatwire_protocol::command::ListShows;
@@ -22,6 +22,8 @@ pub(crate) struct SaleColumns {
     sale: String,
     #[diesel(sql_type = Nullable<BigInt>)]
     opens_at_ms: Option<i64>,
+    #[diesel(sql_type = Bool)]
+    no_orphan: bool,
     #[diesel(sql_type = BigInt)]
     sale_version: i64,
 }
@@ -29,7 +31,8 @@ pub(crate) struct SaleColumns {
 impl SaleColumns {
     pub(crate) fn parse(&self) -> Result<Sale, TryError> {
         let state = sale_of(&self.sale)?;
-        Ok(Sale { state, opens_at_ms: self.opens_at_ms, version: unsigned(self.sale_version)? })
+        let version = unsigned(self.sale_version)?;
+        Ok(Sale { state, opens_at_ms: self.opens_at_ms, no_orphan: self.no_orphan, version })
     }
 }
 
@@ -91,14 +94,15 @@ pub async fn load_show(db: &Db, show: ShowId) -> Result<Option<ShowRow>, DbError
     }
     db.read("load_show", move |conn| {
         Box::pin(async move {
-            let rows: Vec<Columns> = sql("SELECT w.seats, w.sale, w.sale_version, w.layout_version, c.layout,
+            let rows: Vec<Columns> =
+                sql("SELECT w.seats, w.sale, w.sale_version, w.no_orphan, w.layout_version, c.layout,
                     (extract(epoch FROM w.opens_at) * 1000)::bigint AS opens_at_ms,
                     coalesce(t.generation, 0) AS generation, coalesce(t.run_id, '') AS run_id
                 FROM shows w JOIN screens c ON c.id = w.screen_id
                 LEFT JOIN show_streams t ON t.show_id = w.id WHERE w.id = $1")
-            .bind::<BigInt, _>(show.as_i64())
-            .load(conn)
-            .await?;
+                .bind::<BigInt, _>(show.as_i64())
+                .load(conn)
+                .await?;
             let Some(row) = rows.into_iter().next() else { return Ok(None) };
             Ok(Some(ShowRow {
                 show,
@@ -340,19 +344,19 @@ fn bad_json(what: &str, error: &serde_json::Error) -> TryError {
     DbError::Fault(format!("{what}: {error}")).into()
 }
 
-/// Adjacent seats of one row and tier with no aisle between, best row first.
+/// Adjacent seats with no aisle between, best row first, in pieces of one tier.
 fn runs(sections: &[Section]) -> Vec<SeatRun> {
     let mut rows: Vec<&Row> = sections.iter().flat_map(|section| &section.rows).collect();
     rows.sort_by_key(|row| row.rank);
     let mut out: Vec<SeatRun> = Vec::new();
     for row in rows {
-        let mut previous: Option<(i32, u32)> = None;
+        let mut previous = None;
         for ((offset, x), tier) in (0_u32..).zip(&row.x).zip(&row.tiers) {
-            let adjacent = previous.is_some_and(|(last_x, last_tier)| last_tier == *tier && x - last_x <= 10);
-            previous = Some((*x, *tier));
+            let joined = previous.is_some_and(|last_x| x - last_x <= 10);
+            previous = Some(*x);
             match out.last_mut() {
-                Some(run) if adjacent => run.count += 1,
-                _ => out.push(SeatRun { first: SeatIndex(row.first.0 + offset), count: 1, tier: *tier }),
+                Some(run) if joined && run.tier == *tier => run.count += 1,
+                _ => out.push(SeatRun { first: SeatIndex(row.first.0 + offset), count: 1, tier: *tier, joined }),
             }
         }
     }
@@ -369,10 +373,21 @@ pub(crate) async fn set_sale(
     let rows: Vec<SaleColumns> = sql("UPDATE shows
         SET sale = $2, opens_at = to_timestamp($3::double precision / 1000), sale_version = sale_version + 1
         WHERE id = $1
-        RETURNING sale, sale_version, (extract(epoch FROM opens_at) * 1000)::bigint AS opens_at_ms")
+        RETURNING sale, sale_version, no_orphan, (extract(epoch FROM opens_at) * 1000)::bigint AS opens_at_ms")
     .bind::<BigInt, _>(show.as_i64())
     .bind::<Text, _>(sale_text(state))
     .bind::<Nullable<BigInt>, _>(opens_at_ms)
+    .load(conn)
+    .await?;
+    rows.into_iter().next().map(|row| row.parse()).transpose()
+}
+
+/// Changes what the show's holds are judged by; the caller writes the outbox row. `None` when there is no such show.
+pub(crate) async fn set_no_orphan(conn: &mut Conn, show: ShowId, no_orphan: bool) -> Result<Option<Sale>, TryError> {
+    let rows: Vec<SaleColumns> = sql("UPDATE shows SET no_orphan = $2, sale_version = sale_version + 1 WHERE id = $1
+        RETURNING sale, sale_version, no_orphan, (extract(epoch FROM opens_at) * 1000)::bigint AS opens_at_ms")
+    .bind::<BigInt, _>(show.as_i64())
+    .bind::<Bool, _>(no_orphan)
     .load(conn)
     .await?;
     rows.into_iter().next().map(|row| row.parse()).transpose()
@@ -390,7 +405,7 @@ pub(crate) async fn open_due(conn: &mut Conn) -> Result<Option<(ShowId, Sale)>, 
     let rows: Vec<Opened> = sql("UPDATE shows SET sale = 'open', sale_version = sale_version + 1
         WHERE id = (SELECT id FROM shows WHERE sale = 'before' AND opens_at <= clock_timestamp()
                     ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED)
-        RETURNING id, sale, sale_version, (extract(epoch FROM opens_at) * 1000)::bigint AS opens_at_ms")
+        RETURNING id, sale, sale_version, no_orphan, (extract(epoch FROM opens_at) * 1000)::bigint AS opens_at_ms")
     .load(conn)
     .await?;
     rows.into_iter().next().map(|row| Ok((show_id(row.id)?, row.sale.parse()?))).transpose()
@@ -417,5 +432,28 @@ const fn sale_text(state: SaleState) -> &'static str {
         SaleState::Before => "before",
         SaleState::Open => "open",
         SaleState::Closed => "closed",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_end_at_aisles_and_come_in_pieces_of_one_tier() {
+        let row = |rank, first, x: &[i32], tiers: &[u32]| Row {
+            name: String::new(),
+            prefix: String::new(),
+            rank,
+            y: 0,
+            first: SeatIndex(first),
+            numbers: Vec::new(),
+            x: x.to_vec(),
+            tiers: tiers.to_vec(),
+        };
+        let rows = vec![row(2, 0, &[0, 10], &[1, 1]), row(1, 2, &[0, 10, 30, 40, 50], &[1, 1, 1, 2, 2])];
+        let found = runs(&[Section { name: String::new(), rows }]);
+        let told: Vec<_> = found.iter().map(|run| (run.first.0, run.count, run.tier, run.joined)).collect();
+        assert_eq!(told, [(2, 2, 1, false), (4, 1, 1, false), (5, 2, 2, true), (0, 2, 1, false)]);
     }
 }

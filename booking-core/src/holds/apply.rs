@@ -41,12 +41,13 @@ pub(super) fn pack<'a>(entries: impl Iterator<Item = Entry<'a>>) -> Vec<u8> {
     out
 }
 
-/// u8 state, u64 opening time, u64 version; empty for none.
+/// u8 state, u64 opening time, u64 version, u8 whether no seat may be left alone; empty for none.
 pub(super) fn pack_sale(sale: Option<&Sale>) -> Vec<u8> {
     let Some(sale) = sale else { return Vec::new() };
     let mut out = vec![sale.state.code()];
     out.extend_from_slice(&sale.opens_at_ms.map_or(0, |at| at.max(0).unsigned_abs()).to_be_bytes());
     out.extend_from_slice(&sale.version.to_be_bytes());
+    out.push(u8::from(sale.no_orphan));
     out
 }
 

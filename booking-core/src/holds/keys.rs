@@ -74,7 +74,7 @@ pub(super) fn watched_key(show: ShowId) -> String {
     format!("watched:{{{}}}:{}", show.bucket(), show)
 }
 
-/// Key of a token bucket.
+/// Key of what somebody may do in a time.
 pub(super) fn tokens_key(name: &str) -> String {
     format!("tokens:{{{name}}}")
 }

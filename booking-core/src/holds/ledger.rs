@@ -29,14 +29,16 @@ impl LedgerStatus {
     }
 }
 
-/// Whether a show sells, from when, and how new this knowledge is.
+/// Whether a show sells, from when, by which rule, and how new this knowledge is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sale {
     /// The state. "Before" with an opening time in the past counts as open.
     pub state: SaleState,
     /// When the sale opens by itself, milliseconds since 1970.
     pub opens_at_ms: Option<i64>,
-    /// Grows with every change of state or opening time.
+    /// Whether a hold may not leave a single seat alone.
+    pub no_orphan: bool,
+    /// Grows with every change of the fields above.
     pub version: u64,
 }
 
@@ -59,7 +61,8 @@ pub struct ShowRow {
     pub rows: Vec<SeatRun>,
 }
 
-/// Adjacent seats of one row and one tier with no aisle between: `first`, `first + 1` … Runs are listed best first.
+/// Adjacent seats of one row and one tier with no aisle between: `first`, `first + 1` … Listed best row first; the pieces
+/// of a row whose tier changes without an aisle follow each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SeatRun {
     /// The first seat.
@@ -68,6 +71,8 @@ pub struct SeatRun {
     pub count: u32,
     /// Price tier of the seats.
     pub tier: u32,
+    /// The first seat is the neighbour of the last one of the piece before.
+    pub joined: bool,
 }
 
 /// All seats of a show and the generation, read by one statement.

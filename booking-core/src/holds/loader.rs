@@ -27,8 +27,6 @@ use super::reply::Reply;
 use super::scripts::Script;
 use super::{HoldConfig, HoldError};
 
-pub(super) use fill::pack_runs;
-
 /// Without a sign of its loader for so long, a partial map is taken over.
 const ABANDONED_AFTER: Duration = Duration::from_millis(1_000);
 /// One flight gives up after so long; the next caller starts another.

@@ -10,7 +10,7 @@ use seatwire_protocol::{CustomerId, Position, SaleState, ShowId};
 
 use crate::metrics as names;
 
-use super::keys::{show_key, tokens_key, watched_key};
+use super::keys::{show_key, watched_key};
 use super::loader::Landed;
 use super::reply::{self, malformed};
 use super::store::HoldStore;
@@ -203,19 +203,6 @@ impl HoldStore {
                 return Ok(Ok(found.into_values().collect()));
             }
         }
-    }
-
-    /// Takes `cost` tokens of the bucket `name` (at most `burst`, refilled by `per_second`), shared by all cores.
-    /// Answers 0, or the milliseconds to wait. `name` must not contain braces.
-    ///
-    /// # Errors
-    /// When Redis is out of reach.
-    pub async fn take_tokens(&self, name: &str, burst: u32, per_second: f64, cost: u32) -> Result<u64, HoldError> {
-        let key = tokens_key(name);
-        let fill = |cmd: &mut Cmd, _: &super::link::Connected| {
-            cmd.arg(1).arg(&key).arg(burst).arg(per_second).arg(cost);
-        };
-        reply::number(&self.link().run(&self.scripts().take_tokens, &fill).await?)
     }
 }
 

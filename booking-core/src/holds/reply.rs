@@ -111,10 +111,11 @@ impl Reply {
                 Ok(Refusal::NotOnSale { opens_in_ms })
             }
             "SALE_CLOSED" => Ok(Refusal::SaleClosed),
-            "TAKEN" => Ok(Refusal::Taken(self.conflicts()?)),
-            "NO_SUCH_SEAT" => Ok(Refusal::NoSuchSeat(self.conflicts()?)),
+            "TAKEN" => Ok(Refusal::Taken(self.conflicts(0)?)),
+            "NO_SUCH_SEAT" => Ok(Refusal::NoSuchSeat(self.conflicts(0)?)),
+            "ORPHAN" => Ok(Refusal::Orphan(self.conflicts(0)?)),
             "NONE_LEFT" => Ok(Refusal::NoneLeft),
-            "COOL_DOWN" => Ok(Refusal::CoolDown { retry_after_ms: self.number(0)? }),
+            "COOL_DOWN" => Ok(Refusal::CoolDown { retry_after_ms: self.number(0)?, seats: self.conflicts(2)? }),
             "HOLDS_LIMIT" => limit(LimitKind::Holds, config.holds_max.into()),
             "SEATS_LIMIT" => limit(LimitKind::Seats, config.seats_max.into()),
             "EXTENSIONS_LIMIT" => limit(LimitKind::Extensions, config.extensions.into()),
@@ -127,7 +128,7 @@ impl Reply {
         }
     }
 
-    fn conflicts(&self) -> Result<Vec<SeatConflict>, HoldError> {
+    fn conflicts(&self, index: usize) -> Result<Vec<SeatConflict>, HoldError> {
         let one = |value: &Value| {
             let [at, why] = list(value)? else { return Err(malformed("conflict")) };
             let reason = match number(why)? {
@@ -135,11 +136,13 @@ impl Reply {
                 2 => SeatConflictReason::Booked,
                 3 => SeatConflictReason::Blocked,
                 4 => SeatConflictReason::NoSuchSeat,
+                5 => SeatConflictReason::Orphan,
+                6 => SeatConflictReason::CoolDown,
                 _ => SeatConflictReason::Unknown,
             };
             Ok(SeatConflict { seat: seat(at)?, reason, label: None })
         };
-        list(self.field(0)?)?.iter().map(one).collect()
+        list(self.field(index)?)?.iter().map(one).collect()
     }
 }
 

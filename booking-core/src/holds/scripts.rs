@@ -35,7 +35,7 @@ macro_rules! scripts {
 }
 
 scripts! {
-    hold: [clock, show, settle, best];
+    hold: [clock, show, settle, best, orphan];
     extend: [clock, show];
     release: [clock, show, settle];
     begin_book: [clock, show];

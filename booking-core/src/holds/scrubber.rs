@@ -18,7 +18,7 @@ use crate::metrics as names;
 
 use super::HoldError;
 use super::ledger::{LedgerError, LedgerMap, SeatRow};
-use super::loader::pack_runs;
+use super::rows;
 use super::store::HoldStore;
 
 pub use drift::{Drift, Finding};
@@ -148,7 +148,9 @@ impl HoldStore {
     async fn is_another_layout(&self, show: ShowId, look: &Look) -> Result<bool, HoldError> {
         let row = self.ledger().load_show(show).await.map_err(unreachable)?;
         Ok(row.is_some_and(|row| {
-            row.layout_version != look.layout_version || row.seats != look.seats || pack_runs(&row.rows) != look.rows
+            row.layout_version != look.layout_version
+                || row.seats != look.seats
+                || rows::pack(&row.rows, row.seats) != look.rows
         }))
     }
 }
@@ -179,7 +181,8 @@ fn contradictions(look: &Look, map: &LedgerMap) -> Vec<Finding> {
     let opens_at = ours.opens_at_ms.map_or(0, |at| at.max(0).unsigned_abs());
     // A sale that was to open opens in Redis first, under the same version.
     let opened = sale.state == SaleState::Open.code() && ours.state == SaleState::Before && opens_at > 0;
-    let same = sale.opens_at == opens_at && (sale.state == ours.state.code() || opened);
+    let same =
+        sale.opens_at == opens_at && sale.no_orphan == ours.no_orphan && (sale.state == ours.state.code() || opened);
     if sale.version > ours.version || (sale.version == ours.version && !same) {
         found.push(Finding::entries(Drift::Sale, 1));
     }
@@ -193,12 +196,16 @@ mod tests {
     use crate::holds::ledger;
 
     fn look(state: SaleState, opens_at: u64, version: u64) -> Look {
-        Look { generation: 1, sale: Sale { state: state.code(), opens_at, version }, ..Look::default() }
+        Look {
+            generation: 1,
+            sale: Sale { state: state.code(), opens_at, version, no_orphan: false },
+            ..Look::default()
+        }
     }
 
     #[test]
     fn a_sale_may_open_before_the_ledger_says_so_and_nothing_else_may_differ() {
-        let sale = ledger::Sale { state: SaleState::Before, opens_at_ms: Some(7), version: 2 };
+        let sale = ledger::Sale { state: SaleState::Before, opens_at_ms: Some(7), no_orphan: false, version: 2 };
         let map = LedgerMap { generation: 1, sale, seats: Vec::new() };
         let wrong = |look| !contradictions(&look, &map).is_empty();
         assert!(!wrong(look(SaleState::Before, 7, 2)));
@@ -207,5 +214,8 @@ mod tests {
         assert!(wrong(look(SaleState::Open, 8, 2)));
         assert!(wrong(look(SaleState::Closed, 7, 2)));
         assert!(wrong(look(SaleState::Before, 7, 3)));
+        let mut other_rule = look(SaleState::Before, 7, 2);
+        other_rule.sale.no_orphan = true;
+        assert!(wrong(other_rule));
     }
 }

@@ -7,6 +7,7 @@
 //! | `GET /admin/shows/{show}/holds` | every live hold and whose it is |
 //! | `POST /admin/shows/{show}/holds/{hold}/release` | ends a hold; its owner is told |
 //! | `POST /admin/shows/{show}/sale` `{state, opens_at_ms?}` | opens, closes or schedules the sale |
+//! | `POST /admin/shows/{show}/options` `{no_orphan}` | whether holds may leave a single seat alone |
 //! | `POST /admin/shows/{show}/block`, `/unblock` `{seats}` | takes seats off sale, and back |
 //! | `POST /admin/shows/{show}/reload` | starts a new generation and loads the map again |
 //! | `GET /admin/backlog` | rows that wait, and rows that wait for an operator |
@@ -41,6 +42,7 @@ pub(super) fn router(app: Arc<App>) -> Router {
         .route("/shows/{show}/holds", get(holds))
         .route("/shows/{show}/holds/{hold}/release", post(release))
         .route("/shows/{show}/sale", post(set_sale))
+        .route("/shows/{show}/options", post(set_options))
         .route("/shows/{show}/block", post(block))
         .route("/shows/{show}/unblock", post(unblock))
         .route("/shows/{show}/reload", post(reload))
@@ -70,6 +72,7 @@ async fn show_state(State(app): Shared, Path(show): Path<String>) -> Answer {
     let row = db::shows::load_show(&app.db, show).await.map_err(db_error)?.ok_or_else(|| no_such_show(show))?;
     let sale = json!({
         "state": row.sale.state, "opens_at_ms": row.sale.opens_at_ms, "version": row.sale.version,
+        "no_orphan": row.sale.no_orphan,
     });
     let live = match settled(&app, show, app.holds.snapshot(show).await).await {
         Ok(snapshot) => live_state(&snapshot),
@@ -162,6 +165,20 @@ async fn set_sale(State(app): Shared, Path(show): Path<String>, Body(body): Body
     Ok(Json(json!({
         "show": show, "state": sale.state, "opens_at_ms": sale.opens_at_ms, "version": sale.version,
     })))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OptionsBody {
+    no_orphan: bool,
+}
+
+async fn set_options(State(app): Shared, Path(show): Path<String>, Body(body): Body<OptionsBody>) -> Answer {
+    let show = show_of(&show)?;
+    let outcome = app.saga.set_no_orphan(show, body.no_orphan).await;
+    let sale = saga_outcome(&app, show, outcome).await?;
+    tracing::info!(%show, no_orphan = sale.no_orphan, "operator changed the rules of holds");
+    Ok(Json(json!({ "show": show, "no_orphan": sale.no_orphan, "version": sale.version })))
 }
 
 #[derive(Deserialize)]

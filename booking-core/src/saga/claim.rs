@@ -253,7 +253,7 @@ async fn over_the_cap(conn: &mut Conn, claim: &Claim) -> Result<Option<Refusal>,
     }
     let waited = standing.since_lapse_ms;
     if standing.lapses >= caps.lapses_max && waited < caps.cool_down_ms {
-        return Ok(Some(Refusal::CoolDown { retry_after_ms: caps.cool_down_ms - waited }));
+        return Ok(Some(Refusal::CoolDown { retry_after_ms: caps.cool_down_ms - waited, seats: Vec::new() }));
     }
     Ok(None)
 }

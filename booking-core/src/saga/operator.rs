@@ -54,6 +54,25 @@ impl Saga {
         Ok(Ok(sale))
     }
 
+    /// Changes whether holds of a show may leave a single seat alone. Carried and versioned like the sale state, so no
+    /// order of news can bring the old rule back.
+    ///
+    /// # Errors
+    /// [`SagaError`].
+    pub async fn set_no_orphan(&self, show: ShowId, no_orphan: bool) -> Result<Result<Sale, Refusal>, SagaError> {
+        let result = self.db().write("set_no_orphan", move |conn| {
+            Box::pin(async move {
+                let Some(sale) = shows::set_no_orphan(conn, show, no_orphan).await? else {
+                    return Ok(End::Rollback(None));
+                };
+                Ok(End::Commit(Some((sale, record_sale(conn, show, sale).await?))))
+            })
+        });
+        let Some((sale, committed)) = result.await? else { return Ok(Err(Refusal::NoSuchShow)) };
+        self.apply_now(&committed).await;
+        Ok(Ok(sale))
+    }
+
     /// Takes seats off sale; all or none, and only available ones.
     ///
     /// # Errors

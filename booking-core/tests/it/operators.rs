@@ -87,3 +87,65 @@ async fn a_sale_is_closed_and_opened_and_a_map_is_loaded_again() {
     assert_eq!((status, &backlog["refunds_parked"]), (200, &json!(0)), "{backlog}");
     world.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_rule_against_single_seats_is_turned_on_and_off_and_survives_a_reload() {
+    let world = World::start().await;
+    let (core, (show, layout)) = (&world.core, world.open_show().await);
+    let base = format!("/admin/shows/{show}");
+    // The first four seats of a row, up to its aisle.
+    let first = layout.sections[0].rows[0].first.0;
+    let held = world.hold("ann", show, "k1", &[first + 1]).await.unwrap();
+    world.release("ann", show, held.hold).await.unwrap();
+    let position = get(core, &base).await.1["live"]["sequence"].clone();
+    let (status, body) = post(core, &format!("{base}/options"), json!({"no_orphan": true})).await;
+    assert_eq!((status, &body["no_orphan"]), (200, &json!(true)), "{body}");
+    let state = get(core, &base).await.1;
+    assert_eq!((&state["ledger"]["sale"]["no_orphan"], &state["live"]["sequence"]), (&json!(true), &position));
+    let label = layout.label(seatwire_protocol::SeatIndex(first)).unwrap();
+    for reload in [false, true] {
+        if reload {
+            assert_eq!(post(core, &format!("{base}/reload"), json!({})).await.0, 200);
+        }
+        let refused = world.hold("bob", show, "k2", &[first + 1]).await.unwrap_err();
+        assert_eq!((&refused.code, refused.seats.len()), (&ErrorCode::Orphan, 1), "{refused:?}");
+        assert_eq!(
+            (refused.seats[0].reason, refused.seats[0].label.as_ref()),
+            (SeatConflictReason::Orphan, Some(&label))
+        );
+        assert!(refused.message.contains(&label), "{refused}");
+    }
+    // The sale opens and closes without touching the rule.
+    for state in ["closed", "open"] {
+        assert_eq!(post(core, &format!("{base}/sale"), json!({"state": state})).await.0, 200);
+    }
+    assert_eq!(world.hold("bob", show, "k3", &[first + 1]).await.unwrap_err().code, ErrorCode::Orphan);
+    assert_eq!(post(core, &format!("{base}/options"), json!({"no_orphan": false})).await.0, 200);
+    world.hold("bob", show, "k4", &[first + 1]).await.unwrap();
+    let (status, body) = post(core, &format!("{base}/options"), json!({"no_orphans": true})).await;
+    assert_eq!((status, &body["field"]), (400, &json!("no_orphans")), "{body}");
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_customer_places_so_many_holds_in_a_time_and_refused_ones_are_free() {
+    let world = World::start().await;
+    let (show, layout) = world.open_show().await;
+    let row = layout.sections[0].rows[0].first.0;
+    for n in 0..6 {
+        let held = world.hold("ann", show, &format!("k{n}"), &[row + n]).await.unwrap();
+        // The same key again costs nothing, and a hold that is refused neither.
+        assert_eq!(world.hold("ann", show, &format!("k{n}"), &[row + n]).await.unwrap().hold, held.hold);
+        if n < 5 {
+            let refused = world.hold("ann", show, &format!("x{n}"), &[layout.seats]).await.unwrap_err();
+            assert_eq!(refused.code, ErrorCode::NoSuchSeat, "{refused}");
+        }
+        world.release("ann", show, held.hold).await.unwrap();
+    }
+    let refused = world.hold("ann", show, "k6", &[row]).await.unwrap_err();
+    assert_eq!((&refused.code, refused.limit), (&ErrorCode::RateLimited, Some(6)), "{refused}");
+    assert!(refused.retry_after_ms.is_some_and(|wait| (1..=600_000).contains(&wait)), "{refused:?}");
+    world.hold("ann", show, "k5", &[row + 5]).await.unwrap();
+    world.hold("bob", show, "k6", &[row]).await.unwrap();
+    world.end().await;
+}

@@ -37,6 +37,8 @@ impl Wiring {
         let soft = [
             ("SEATWIRE_PUBLIC_URL", self.page.clone()),
             ("SEATWIRE_CHECKOUT_URL", format!("http://{}", self.provider)),
+            // Who tries things out, or plays many customers with one token, is not to be told to wait for minutes.
+            ("SEATWIRE_CUSTOMER_HOLDS", "1000".to_owned()),
         ];
         let hard = [
             ("SEATWIRE_CORE_LISTEN", listen.to_string()),

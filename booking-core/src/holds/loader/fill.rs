@@ -10,9 +10,10 @@ use super::{Loader, ledger_failed};
 use crate::holds::HoldError;
 use crate::holds::apply::{self, Entry};
 use crate::holds::keys::ShowKeys;
-use crate::holds::ledger::{Sale, SeatRow, SeatRun, ShowRow};
+use crate::holds::ledger::{Sale, SeatRow, ShowRow};
 use crate::holds::link::Connected;
 use crate::holds::reply::Reply;
+use crate::holds::rows;
 
 /// Seats in one apply.
 const CHUNK: usize = 1_000;
@@ -35,10 +36,11 @@ impl Loader {
         row: &ShowRow,
         generation: u64,
     ) -> Result<bool, HoldError> {
-        let rows = pack_runs(&row.rows);
+        let rows = rows::pack(&row.rows, row.seats);
         let load = |cmd: &mut Cmd| {
             cmd.arg(row.seats).arg(row.layout_version).arg(row.sale.state.code());
             cmd.arg(row.sale.opens_at_ms.unwrap_or(0)).arg(row.sale.version).arg(&rows);
+            cmd.arg(u8::from(row.sale.no_orphan));
         };
         let reply = self.call(connected, &self.link.scripts.load, keys, generation, &load).await?;
         if reply.code() != "OK" {
@@ -92,11 +94,6 @@ impl Loader {
         }
         Ok(true)
     }
-}
-
-/// Rows as the scripts read them: first seat, count, tier of each run.
-pub(in crate::holds) fn pack_runs(rows: &[SeatRun]) -> Vec<u8> {
-    rows.iter().flat_map(|run| [run.first.0, run.count, run.tier]).flat_map(u32::to_be_bytes).collect()
 }
 
 /// OK, or a generation that is no longer ours; anything else is a fault.

@@ -3,8 +3,8 @@
 -- A booking's own hold is dropped silently; any other hold on a seat that is no longer available ends whole.
 -- Needs   clock, show, settle
 -- ARGV    2 the only generation, 5 'load' from the loader, 6 seats: u32 seat, u64 version, u8 status, u8 length of the
---         customer, customer, 7 '' or sale: u8 state, u64 opens_at, u64 version, 8 'operator' for an operator's act,
---         9.. pairs of a booking's own hold id and its customer
+--         customer, customer, 7 '' or sale: u8 state, u64 opens_at, u64 version, u8 whether no seat may be left alone,
+--         8 'operator' for an operator's act, 9.. pairs of a booking's own hold id and its customer
 -- Returns { 'OK', generation, sequence, ended } | refusal
 -- Writes  all keys of the show but rows
 local show, refusal = read_show()
@@ -57,9 +57,9 @@ for i, entry in ipairs(entries) do
 end
 
 -- News of the sale: looked at now, written below.
-local sale_news, state, opens_at, version = false, nil, nil, nil
+local sale_news, state, opens_at, version, no_orphan = false, nil, nil, nil, nil
 if ARGV[7] ~= '' then
-  state, opens_at, version = struct.unpack('>BI8I8', ARGV[7])
+  state, opens_at, version, no_orphan = struct.unpack('>BI8I8B', ARGV[7])
   if version > tonumber(call('HGET', SHOW, 'sale_version')) then
     call('ZCARD', DUE)
     if state == 0 and opens_at > 0 and opens_at <= t then
@@ -79,7 +79,7 @@ if #news + #ended > 0 or loud then
   settle(show, t, reason, ended, news, loud)
 end
 if state then
-  call('HSET', SHOW, 'sale', state, 'opens_at', opens_at, 'sale_version', version)
+  call('HSET', SHOW, 'sale', state, 'opens_at', opens_at, 'sale_version', version, 'no_orphan', no_orphan)
   if state == 0 and opens_at > 0 then
     call('ZADD', DUE, opens_at, MEMBER)
   else

@@ -1,11 +1,14 @@
 #!lua
--- Holds seats, all or none; the same hold id answers the same hold in its current state.
--- Needs   clock, show, settle
+-- Holds seats, all or none; the same hold id answers the same hold in its current state. What is refused is judged in this
+-- order: known key, sale, no such seat (of a choice by best: none left), cool-down of a seat, cap of holds, cap of seats,
+-- taken, orphan.
+-- Needs   clock, show, settle, best, orphan
 -- ARGV    5 hold id, 6 customer, 7 digest of the body, 8 milliseconds, 9 grace, 10 cap of seats, 11 cap of holds,
---         12 lapses that start a cool-down, 13 its length, 14 'payer' for a hold that saves a late payment (phase paying,
---         no caps, ends own browse holds on the seats), 15 and 16 how many adjacent seats of which tier (-1: any) to
+--         12 lapses of one seat, among those that count, that start its cool-down for this customer, 13 its length after
+--         the last of them, 14 'payer' for a hold that saves a late payment (phase paying, no caps, no cool-down, may
+--         strand seats, ends own browse holds on the seats), 15 and 16 how many adjacent seats of which tier (-1: any) to
 --         choose, 0: none, 17.. seats ascending
--- Returns { 'OK', info, ended } | { refusal, detail, ended } where ended are holds that it swept
+-- Returns { 'OK', info, ended } | { refusal, detail, ended, seats that cool down } where ended are holds that it swept
 -- Writes  all keys of the show but version and rows
 local id, customer = ARGV[5], ARGV[6]
 local payer = ARGV[14] == 'payer'
@@ -17,7 +20,7 @@ local t = now(CLOCK)
 if not show.complete then
   return not_ready(show, t)
 end
-local swept = sweep(show, t, 64)
+local swept, more = sweep(show, t, 64)
 
 local packed = call('HGET', HOLD, id)
 if packed then
@@ -43,11 +46,45 @@ elseif show.sale == 2 then
   return { 'SALE_CLOSED', 0, ended_info(swept) }
 end
 
+local holder = call('HGET', HELD_BY, customer)
+holder = holder and cmsgpack.unpack(holder) or { 0, {}, {} }
+-- Seats that this customer let lapse too often, and the milliseconds that he waits for them.
+local cooling = {}
+if not payer and #holder[3] >= tonumber(ARGV[12]) then
+  local lapses = {}
+  for _, lapse in ipairs(holder[3]) do
+    local wait = lapse[1] + ARGV[13] - t
+    for i = 2, lapse[1] > t - ARGV[4] and #lapse or 0 do
+      local seat = lapse[i]
+      lapses[seat] = (lapses[seat] or 0) + 1
+      if wait > 0 and lapses[seat] >= tonumber(ARGV[12]) then
+        cooling[seat] = wait
+      end
+    end
+  end
+end
+
 local seats, unknown = {}, {}
 if ARGV[15] ~= '0' then
-  seats = best_seats(show, tonumber(ARGV[15]), tonumber(ARGV[16]))
+  local count, tier = tonumber(ARGV[15]), tonumber(ARGV[16])
+  seats = best_seats(show, count, tier, cooling)
+  -- What is due has to be counted as left.
+  for _ = 1, 8 do
+    if seats or not more then
+      break
+    end
+    local others
+    others, more = sweep(show, t, 64)
+    for _, e in ipairs(others) do
+      swept[#swept + 1] = e
+    end
+    seats = best_seats(show, count, tier, cooling)
+  end
   if not seats then
-    return { 'NONE_LEFT', 0, ended_info(swept) }
+    seats = next(cooling) and best_seats(show, count, tier, {})
+    if not seats then
+      return { 'NONE_LEFT', 0, ended_info(swept) }
+    end
   end
 else
   for i = 17, #ARGV do
@@ -62,20 +99,20 @@ if #unknown > 0 then
   return { 'NO_SUCH_SEAT', unknown, ended_info(swept) }
 end
 
-local holder = call('HGET', HELD_BY, customer)
-holder = holder and cmsgpack.unpack(holder) or { 0, {}, {} }
 if not payer then
   local owned = call('HMGET', OWNED_BY, 'p' .. customer, 'b' .. customer)
-  local lapses = 0
-  for _, at in ipairs(holder[3]) do
-    if at > t - ARGV[4] then
-      lapses = lapses + 1
+  if next(cooling) then
+    local wait, cool = 0, {}
+    for _, seat in ipairs(seats) do
+      if cooling[seat] then
+        wait, cool[#cool + 1] = math.max(wait, cooling[seat]), { seat, 6 }
+      end
+    end
+    if #cool > 0 then
+      return { 'COOL_DOWN', wait, ended_info(swept), cool }
     end
   end
-  local wait = (holder[3][#holder[3]] or 0) + ARGV[13] - t
-  if lapses >= tonumber(ARGV[12]) and wait > 0 then
-    return { 'COOL_DOWN', wait, ended_info(swept) }
-  elseif #holder[2] >= tonumber(ARGV[11]) then
+  if #holder[2] >= tonumber(ARGV[11]) then
     return { 'HOLDS_LIMIT', 0, ended_info(swept) }
   elseif holder[1] + #seats + (owned[1] or 0) + (owned[2] or 0) > tonumber(ARGV[10]) then
     return { 'SEATS_LIMIT', 0, ended_info(swept) }
@@ -118,6 +155,13 @@ if #lapsed > 0 then
 end
 if #taken > 0 then
   return { 'TAKEN', taken, ended_info(swept) }
+end
+-- A choice by best has judged already: it strands a seat only where no other window is left.
+if show.no_orphan and not payer and ARGV[15] == '0' then
+  local stranded = orphans(seats)
+  if stranded then
+    return { 'ORPHAN', stranded, ended_info(swept) }
+  end
 end
 if #replaced > 0 then
   settle(show, t, FEED_RELEASED, replaced, {}, true)

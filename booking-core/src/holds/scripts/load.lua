@@ -3,7 +3,7 @@
 -- stay. Sent once a generation: when its outcome is unknown, a new generation is taken.
 -- Needs   clock, show
 -- ARGV    2 the new generation, 5 number of seats, 6 version of the layout, 7 sale state, 8 opens_at, 9 version of the sale,
---         10 rows
+--         10 rows, 11 1 when no seat may be left alone, else 0
 -- Returns { 'OK', generation } | { 'STALE', generation found }
 -- Writes  show, seat_version, seat_status, owned_by, rows, hold_expiry
 local found = tonumber(call('HGET', SHOW, 'generation')) or 0
@@ -25,7 +25,7 @@ call('DEL', SHOW, VERSION, OWNED_BY)
 call('SET', STATUS, statuses)
 call('SET', ROWS, ARGV[10])
 call('HSET', SHOW, 'generation', generation, 'run_id', ARGV[1], 'complete', 0, 'sequence', 0, 'sale', sale,
-  'opens_at', opens_at, 'sale_version', ARGV[9], 'seats', seats, 'layout_version', ARGV[6], 'touched_at', t)
+  'opens_at', opens_at, 'sale_version', ARGV[9], 'seats', seats, 'layout_version', ARGV[6], 'touched_at', t, 'no_orphan', ARGV[11])
 if sale == 0 and opens_at > 0 then
   call('ZADD', DUE, opens_at, MEMBER)
 else

@@ -3,8 +3,8 @@
 -- customer stands behind goes, and a packed status that is not the ledger's overlaid by the lock is written anew.
 -- Needs   clock, show, settle
 -- ARGV    5 first seat, a multiple of 4, 6 how many
--- Returns { 'OK', generation, { sale, opens_at, version of the sale, of the layout, seats }, entries of seat_version,
---         seats whose status was wrong, seats whose lock was wrong, rows with the first seats } | refusal
+-- Returns { 'OK', generation, { sale, opens_at, version of the sale, of the layout, seats, 1 when no seat may be left
+--         alone }, entries of seat_version, seats whose status was wrong, seats whose lock was wrong, rows with the first seats } | refusal
 -- Writes  seat_status, seat_lock, show
 local show, refusal = read_show()
 if refusal then
@@ -66,5 +66,5 @@ sliced('HDEL', LOCK, stray, 1000)
 if #changes > 0 then
   emit(show, FEED_LEDGER, changes, {})
 end
-local head = { show.sale, show.opens_at, tonumber(known[1]), tonumber(known[2]), show.seats }
+local head = { show.sale, show.opens_at, tonumber(known[1]), tonumber(known[2]), show.seats, show.no_orphan and 1 or 0 }
 return { 'OK', show.generation, head, versions, wrong, stray, rows }

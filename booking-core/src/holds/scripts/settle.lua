@@ -22,7 +22,7 @@ local function count_owner(deltas, status, customer, by)
   end
 end
 
--- What each customer holds, read once: { seats, hold ids, times of lapses }.
+-- What each customer holds, read once.
 local function read_holder(holders, customer)
   if not holders[customer] then
     local packed = call('HGET', HELD_BY, customer)
@@ -38,13 +38,13 @@ local function drop_from_holder(holder, hold, id, reason, t)
       ids[#ids + 1] = other
     end
   end
-  for _, at in ipairs(holder[3]) do
-    if at > t - ARGV[4] and #lapses < 15 then
-      lapses[#lapses + 1] = at
+  for i, lapse in ipairs(holder[3]) do
+    if lapse[1] > t - ARGV[4] and i > #holder[3] - 15 then
+      lapses[#lapses + 1] = lapse
     end
   end
   if reason == EXPIRED and hold[PHASE] == BROWSE then
-    lapses[#lapses + 1] = t
+    lapses[#lapses + 1] = { t, unpack(hold[SEATS]) }
   end
   holder[1], holder[2], holder[3] = holder[1] - #hold[SEATS], ids, lapses
 end
@@ -160,7 +160,8 @@ local function forget(id, hold, t)
   call('HDEL', HOLD, id)
   call('ZREM', DUE, MEMBER .. id)
   local holder = packed and cmsgpack.unpack(packed)
-  if holder and #holder[2] == 0 and (holder[3][#holder[3]] or 0) <= t - ARGV[4] then
+  local last = holder and holder[3][#holder[3]]
+  if holder and #holder[2] == 0 and (not last or last[1] <= t - ARGV[4]) then
     call('HDEL', HELD_BY, hold[CUSTOMER])
   end
 end

@@ -8,7 +8,9 @@
 --
 -- seat_version: seat -> ledger status (0 available, 1 claimed, 2 booked, 3 blocked), version, ':', customer.
 -- seat_lock: seat -> hold id (16 bytes), customer. hold_expiry: 'show:hold id' by the end that is honoured, for an ended
--- hold by the time to forget it, and 'show:' by the opening of the sale.
+-- hold by the time to forget it, and 'show:' by the opening of the sale. held_by: customer -> { seats held, hold ids,
+-- lapses as { time, seat … } oldest first }. rows: a bit a seat, whether the next index is its neighbour (one row, no aisle
+-- between); then the runs of neighbours, best first: u32 first, u32 count, u16 pieces, of each piece u32 count, u32 tier.
 local SHOW, VERSION, STATUS, LOCK, HOLD, HELD_BY, OWNED_BY, DUE, CLOCK, ROWS, FEED = unpack(KEYS)
 local MEMBER = string.match(SHOW, '%d+$') .. ':'
 
@@ -24,7 +26,8 @@ local FEED_HELD, FEED_RELEASED, FEED_EXPIRED, FEED_LEDGER, FEED_SALE, FEED_OPERA
 
 -- The show, or nil and the refusal: not loaded or of a dead timeline; or behind the caller's generation.
 local function read_show()
-  local v = call('HMGET', SHOW, 'generation', 'run_id', 'complete', 'sequence', 'sale', 'opens_at', 'seats')
+  local v =
+    call('HMGET', SHOW, 'generation', 'run_id', 'complete', 'sequence', 'sale', 'opens_at', 'seats', 'no_orphan')
   local generation = tonumber(v[1])
   if not generation or v[2] ~= ARGV[1] then
     return nil, { 'NOT_LOADED', generation or 0 }
@@ -38,6 +41,7 @@ local function read_show()
     sale = tonumber(v[5]),
     opens_at = tonumber(v[6]),
     seats = tonumber(v[7]),
+    no_orphan = v[8] == '1',
   }
 end
 

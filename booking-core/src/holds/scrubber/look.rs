@@ -35,6 +35,7 @@ pub(super) struct Sale {
     /// 0 for none.
     pub(super) opens_at: u64,
     pub(super) version: u64,
+    pub(super) no_orphan: bool,
 }
 
 /// What the map knows of one seat.
@@ -218,12 +219,15 @@ impl HoldStore {
 
 fn read_head(look: &mut Look, reply: &Reply) -> Result<(), HoldError> {
     let malformed = || reply::malformed("head of a show");
-    let [sale, opens_at, version, layout, seats] = reply::list(reply.field(1)?)? else { return Err(malformed()) };
+    let [sale, opens_at, version, layout, seats, no_orphan] = reply::list(reply.field(1)?)? else {
+        return Err(malformed());
+    };
     look.generation = reply.number(0)?;
     look.sale = Sale {
         state: u8::try_from(reply::number(sale)?).map_err(|_| malformed())?,
         opens_at: reply::number(opens_at)?,
         version: reply::number(version)?,
+        no_orphan: reply::number(no_orphan)? == 1,
     };
     look.layout_version = reply::number(layout)?;
     look.seats = u32::try_from(reply::number(seats)?).map_err(|_| malformed())?;

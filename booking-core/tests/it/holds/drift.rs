@@ -45,7 +45,7 @@ fn counted(kind: Drift, action: &str) -> f64 {
 async fn show() -> (Stage, HoldId) {
     seatwire_core::metrics::start().unwrap();
     let stage = Stage::new(1_100, config()).await;
-    stage.ledger.set_rows(stage.show, vec![SeatRun { first: SeatIndex(0), count: 1_100, tier: 0 }]);
+    stage.ledger.set_rows(stage.show, vec![SeatRun { first: SeatIndex(0), count: 1_100, tier: 0, joined: false }]);
     let ann = stage.hold("ann", &[1, 2]).await;
     stage.hold("ben", &[600]).await;
     let booked = stage.ledger.change(stage.show, &[900], LedgerStatus::Booked, Some((&customer("cat"), None)));
@@ -125,6 +125,7 @@ async fn drift_that_no_order_of_writes_explains_starts_a_new_generation() {
         (Drift::Sale, "call('HSET', SHOW, 'sale', 2)"),
         (Drift::Sale, "call('HSET', SHOW, 'opens_at', 7)"),
         (Drift::Sale, "call('HSET', SHOW, 'sale_version', 7)"),
+        (Drift::Sale, "call('HSET', SHOW, 'no_orphan', 1)"),
         (Drift::Layout, "call('HSET', SHOW, 'layout_version', 8)"),
         (Drift::Layout, "call('SET', ROWS, 'nonsense')"),
     ];

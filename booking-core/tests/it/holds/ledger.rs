@@ -39,7 +39,7 @@ impl TestLedger {
             hold: None,
             customer: None,
         };
-        let sale = Sale { state: SaleState::Open, opens_at_ms: None, version: 1 };
+        let sale = Sale { state: SaleState::Open, opens_at_ms: None, no_orphan: false, version: 1 };
         let show_row =
             Show { seats: (0..seats).map(row).collect(), generation: 0, run_id: String::new(), sale, rows: Vec::new() };
         self.shows.lock().unwrap().insert(show, show_row);
@@ -113,7 +113,18 @@ impl TestLedger {
         let mut change = self.change(show, &[], LedgerStatus::Available, None);
         let mut shows = self.shows.lock().unwrap();
         let row = shows.get_mut(&show).unwrap();
-        row.sale = Sale { state, opens_at_ms, version: row.sale.version + 1 };
+        row.sale = Sale { state, opens_at_ms, version: row.sale.version + 1, ..row.sale };
+        change.sale = Some(row.sale);
+        change
+    }
+}
+
+impl TestLedger {
+    pub(super) fn set_no_orphan(&self, show: ShowId, no_orphan: bool) -> LedgerChange {
+        let mut change = self.change(show, &[], LedgerStatus::Available, None);
+        let mut shows = self.shows.lock().unwrap();
+        let row = shows.get_mut(&show).unwrap();
+        row.sale = Sale { no_orphan, version: row.sale.version + 1, ..row.sale };
         change.sale = Some(row.sale);
         change
     }

@@ -187,7 +187,7 @@ async fn a_hold_left_alone_ends_with_an_event_and_lapses_bring_a_cool_down() {
         assert_eq!(stage.store.release(stage.show, &ann, hold).await.unwrap(), Err(Refusal::Gone));
     }
     let cool = stage.store.hold(stage.show, &ann, &key("again"), &seats(&[5]), None).await.unwrap();
-    let Err(Refusal::CoolDown { retry_after_ms }) = cool else { panic!("{cool:?}") };
+    let Err(Refusal::CoolDown { retry_after_ms, .. }) = cool else { panic!("{cool:?}") };
     assert!((1..=60_000).contains(&retry_after_ms));
     stage.hold("ben", &[5]).await;
     stage.finish().await;
@@ -264,7 +264,7 @@ async fn the_sale_state_is_judged_and_opening_is_an_event() {
 #[tokio::test]
 async fn best_available_takes_adjacent_seats_of_the_best_row() {
     let stage = Stage::new(20, config()).await;
-    let run = |first, count, tier| SeatRun { first: SeatIndex(first), count, tier };
+    let run = |first, count, tier| SeatRun { first: SeatIndex(first), count, tier, joined: false };
     stage.ledger.set_rows(stage.show, vec![run(10, 4, 1), run(14, 6, 1), run(0, 10, 2)]);
     let best = |who: &'static str, count, tier| {
         let store = stage.store.clone();
