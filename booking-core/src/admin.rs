@@ -70,6 +70,13 @@ enum Act {
         #[arg(value_name = "MS")]
         opens_at_ms: i64,
     },
+    /// Sets whether holds may leave a single seat alone: refuse or allow
+    SingleSeats {
+        show: ShowId,
+        /// What holds that would leave one get
+        #[arg(value_parser = ["refuse", "allow"])]
+        rule: String,
+    },
     /// Loads the seat map of a show from the ledger again, under a new generation
     Reload { show: ShowId },
     /// Counts what waits in the queues, and what is parked and waits for you
@@ -129,6 +136,9 @@ pub async fn run(args: AdminArgs) -> Result<String, AdminError> {
         Act::Open { show: of } => sale(of, json!({ "state": "open" })),
         Act::Close { show: of } => sale(of, json!({ "state": "closed" })),
         Act::Schedule { show: of, opens_at_ms } => sale(of, json!({ "state": "before", "opens_at_ms": opens_at_ms })),
+        Act::SingleSeats { show: of, rule } => {
+            (Method::POST, format!("{}/options", show(of)), json!({ "no_orphan": rule == "refuse" }))
+        }
         Act::Reload { show: of } => (Method::POST, format!("{}/reload", show(of)), Value::Null),
         Act::Backlog => (Method::GET, "/admin/backlog".to_owned(), Value::Null),
         Act::Requeue { id } => (Method::POST, format!("/admin/requeue/{}", call::escaped(id)), Value::Null),

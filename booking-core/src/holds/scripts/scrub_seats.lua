@@ -4,7 +4,8 @@
 -- Needs   clock, show, settle
 -- ARGV    5 first seat, a multiple of 4, 6 how many
 -- Returns { 'OK', generation, { sale, opens_at, version of the sale, of the layout, seats, 1 when no seat may be left
---         alone }, entries of seat_version, seats whose status was wrong, seats whose lock was wrong, rows with the first seats } | refusal
+--         alone }, entries of seat_version, seats whose status was wrong, seats whose lock was wrong, rows with the
+--         first seats } | refusal
 -- Writes  seat_status, seat_lock, show
 local show, refusal = read_show()
 if refusal then
