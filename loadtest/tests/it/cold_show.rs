@@ -50,11 +50,12 @@ async fn selects(sql: &tokio_postgres::Client, by_statement: bool) -> i64 {
 async fn metric(services: &[String], name: &str) -> f64 {
     let mut sum = 0.0;
     for service in services {
+        let start = Instant::now();
         let text = loop {
             // With thousands of sockets here, a fresh connection may be found too slow by the other side.
             match Http::default().get(&format!("{service}/metrics"), &[]).await {
                 Ok(reply) => break reply.text(),
-                Err(error) => println!("once more: {error}"),
+                Err(error) => assert!(start.elapsed() < PATIENCE, "no metrics: {error}"),
             }
         };
         let lines = text.lines().filter(|line| line.starts_with(name));

@@ -1,5 +1,5 @@
 #!lua
--- Counts claimed and booked seats of all customers anew. Looks at every seat at once (some milliseconds for 20,000), so
+-- Counts claimed and booked seats of all customers anew. Looks at every seat at once (about 20 ms for 20,000), so
 -- the scrubber calls it only when two looks in a row found the same counter wrong.
 -- Needs   clock, show, settle
 -- Returns { 'OK', generation, how many counters were wrong } | refusal

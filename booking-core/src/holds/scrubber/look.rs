@@ -15,7 +15,7 @@ use crate::holds::store::HoldStore;
 /// Seats in one step; a multiple of 4.
 const SEATS_PER_STEP: u32 = 500;
 /// Holds, holders or entries in one step, about.
-const ENTRIES_PER_STEP: u32 = 100;
+const ENTRIES_PER_STEP: u32 = 50;
 
 /// What the map knows of the ledger.
 #[derive(Debug, Default)]
