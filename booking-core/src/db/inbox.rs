@@ -57,7 +57,8 @@ pub(crate) struct OpenEvent {
     pub(crate) body: serde_json::Value,
 }
 
-/// Open events whose turn it is, oldest first; not locked.
+/// Open events whose turn it is, oldest first; not locked. No event is put off for longer than half a minute: one that
+/// seems to be was so before the server's clock was set back, and is due.
 pub(crate) async fn open_events(db: &Db, limit: i64) -> Result<Vec<OpenEvent>, DbError> {
     #[derive(QueryableByName)]
     struct Row {
@@ -69,7 +70,8 @@ pub(crate) async fn open_events(db: &Db, limit: i64) -> Result<Vec<OpenEvent>, D
     db.read("open_events", move |conn| {
         Box::pin(async move {
             let rows: Vec<Row> = sql("SELECT id, body FROM payment_events
-                WHERE processed_at IS NULL AND parked_at IS NULL AND next_try_at <= clock_timestamp()
+                WHERE processed_at IS NULL AND parked_at IS NULL
+                    AND (next_try_at <= clock_timestamp() OR next_try_at > clock_timestamp() + interval '2 minutes')
                 ORDER BY next_try_at, id LIMIT $1")
             .bind::<BigInt, _>(limit)
             .load(conn)

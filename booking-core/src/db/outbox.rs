@@ -81,7 +81,9 @@ pub(crate) struct Taken {
     pub(crate) unreadable: Vec<(i64, String)>,
 }
 
-/// Takes rows older than `age_ms` for `lease_ms`, each with its show's generation of now.
+/// Takes rows older than `age_ms` for `lease_ms`, each with its show's generation of now. No row is put off for longer
+/// than half a minute, and none was made in the future: one that seems so is of a time before the server's clock was set
+/// back, and is due.
 pub(crate) async fn take_due(db: &Db, limit: i64, age_ms: u64, lease_ms: u64) -> Result<Taken, DbError> {
     #[derive(QueryableByName)]
     struct Row {
@@ -99,8 +101,9 @@ pub(crate) async fn take_due(db: &Db, limit: i64, age_ms: u64, lease_ms: u64) ->
             let mut rows: Vec<Row> = sql("UPDATE outbox o
                 SET next_try_at = clock_timestamp() + $3 * interval '1 millisecond'
                 WHERE id IN (SELECT id FROM outbox WHERE applied_at IS NULL AND parked_at IS NULL
-                    AND next_try_at <= clock_timestamp()
-                    AND created_at <= clock_timestamp() - $2 * interval '1 millisecond'
+                    AND (next_try_at <= clock_timestamp() OR next_try_at > clock_timestamp() + interval '2 minutes')
+                    AND (created_at <= clock_timestamp() - $2 * interval '1 millisecond'
+                        OR created_at > clock_timestamp())
                     ORDER BY next_try_at, id LIMIT $1 FOR UPDATE SKIP LOCKED)
                 RETURNING id, show_id, change,
                     coalesce((SELECT generation FROM show_streams t WHERE t.show_id = o.show_id), 0) AS generation")

@@ -65,7 +65,8 @@ fn key_part(payment: &str) -> String {
 }
 
 /// Takes refunds whose turn it is: they are REQUESTED from here on, and put off for `lease_ms`, so that another
-/// worker does not ask at the same time (if it did, the key makes it harmless).
+/// worker does not ask at the same time (if it did, the key makes it harmless). None is put off for longer than half a
+/// minute: one that seems to be was so before the server's clock was set back, and is due.
 pub(crate) async fn take_due(db: &Db, limit: i64, lease_ms: u64) -> Result<Vec<DueRefund>, DbError> {
     #[derive(QueryableByName)]
     struct Row {
@@ -90,7 +91,8 @@ pub(crate) async fn take_due(db: &Db, limit: i64, lease_ms: u64) -> Result<Vec<D
                     requested_at = coalesce(requested_at, clock_timestamp()),
                     next_try_at = clock_timestamp() + $2 * interval '1 millisecond'
                 WHERE id IN (SELECT id FROM refunds WHERE state IN ('DUE', 'REQUESTED') AND parked_at IS NULL
-                    AND next_try_at <= clock_timestamp() ORDER BY next_try_at LIMIT $1 FOR UPDATE SKIP LOCKED)
+                    AND (next_try_at <= clock_timestamp() OR next_try_at > clock_timestamp() + interval '2 minutes')
+                    ORDER BY next_try_at LIMIT $1 FOR UPDATE SKIP LOCKED)
                 RETURNING id, payment_id, booking_id, amount, idempotency_key, provider_refund_id, tries")
             .bind::<BigInt, _>(limit)
             .bind::<BigInt, _>(signed(lease_ms))

@@ -51,3 +51,33 @@ async fn a_crash_of_postgresql_loses_nothing_that_was_told() {
     assert_eq!(again.state, BookingState::Pending);
     rig.check().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_work_waits_for_a_clock_that_was_set_back() {
+    let mut rig = Rig::new().await;
+    let booking = rig.book("ann", &[2, 3]).await;
+    rig.redis.kill();
+    rig.pay(&booking, json!({ "double": true })).await;
+    let told = async || rig.provider_ledger().await["webhooks_pending"] == 0;
+    wait_for("webhooks", told).await;
+    // Everything that waits was put off before the clock went back by a quarter of an hour.
+    let ahead = async |statement: &str| rig.sql.batch_execute(statement).await.unwrap();
+    ahead("UPDATE payment_events SET next_try_at = next_try_at + interval '15 minutes'").await;
+    rig.settle().await;
+    assert_eq!(rig.booking(booking.booking).await.state, BookingState::Confirmed);
+    ahead("UPDATE refunds SET next_try_at = next_try_at + interval '15 minutes'").await;
+    rig.refund().await;
+    assert!(rig.saga.backlog().await.unwrap().outbox > 0);
+    ahead(
+        "UPDATE outbox SET created_at = created_at + interval '15 minutes', \
+         next_try_at = next_try_at + interval '15 minutes' WHERE applied_at IS NULL",
+    )
+    .await;
+    rig.redis.restart().await.unwrap();
+    let caught_up = async || {
+        let _ = rig.saga.relay_once().await;
+        rig.saga.backlog().await.unwrap().outbox == 0
+    };
+    wait_for("the relay", caught_up).await;
+    rig.check().await;
+}
