@@ -1,7 +1,8 @@
 //! What tests of every crate and the `loadtest` program share: a private stack of real servers with faults, the
-//! simulated payment provider, the audit and the calibration. Never linked into the services.
+//! simulated payment provider, the audit, the calibration and the benchmarks. Never linked into the services.
 
 pub mod audit;
+pub mod bench;
 pub mod calibrate;
 pub mod client;
 pub mod faults;

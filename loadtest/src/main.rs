@@ -6,10 +6,10 @@ use std::{
 };
 
 use clap::{Parser, Subcommand};
-use seatwire_loadtest::{audit, calibrate, launcher::reaper, provider, up};
+use seatwire_loadtest::{audit, bench, calibrate, launcher::reaper, provider, up};
 
 #[derive(Debug, Parser)]
-#[command(name = "loadtest", version, about = "Private Seatwire stack, simulated payment provider, audit, calibration")]
+#[command(name = "loadtest", version, about = "Private Seatwire stack, simulated payment provider, audit, benchmarks")]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -26,6 +26,9 @@ enum Command {
     Audit(Box<audit::AuditArgs>),
     /// Measure what this machine does at most, and print it as one JSON object.
     Calibrate(calibrate::CalibrateArgs),
+    /// Measure one part of the product beside what bounds it.
+    #[command(after_help = bench::AFTER_HELP)]
+    Bench(bench::BenchArgs),
     /// End what a launcher left behind; started by the launcher, not by people.
     #[command(hide = true)]
     Reaper,
@@ -49,6 +52,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Provider(args) => provider::run(*args).await,
         Command::Audit(args) => audit::run(*args).await,
         Command::Calibrate(args) => calibrate::run(args).await,
+        Command::Bench(args) => bench::run(args).await,
         Command::Reaper => {
             reaper::run_on_stdin();
             Ok(())

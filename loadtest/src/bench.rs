@@ -1,0 +1,82 @@
+//! `loadtest bench`: how fast the product is, each figure beside a reference of the same run, because machines differ
+//! and are shared. Every benchmark starts a private stack of its own; run them with release builds on a machine at rest.
+
+mod capture;
+mod cpu;
+mod driver;
+mod expiry;
+mod holds;
+mod port;
+mod raw;
+mod report;
+mod rig;
+mod snapshot;
+mod visible;
+mod work;
+
+use std::path::PathBuf;
+
+/// Below the flags in `--help`.
+pub const AFTER_HELP: &str = "\
+Each line has the measured figure, the reference of the same run, their ratio (the median over the rounds, in which \
+both take turns), and the goal where there is one. Build with --release first: figures of debug builds say nothing.";
+
+/// Flags of `loadtest bench`.
+#[derive(Debug, Clone, clap::Args)]
+pub struct BenchArgs {
+    /// What is measured.
+    #[arg(value_enum, value_name = "NAME")]
+    name: Bench,
+    /// Length of one measurement of one round, in seconds.
+    #[arg(long, env = "SEATWIRE_BENCH_SECONDS", default_value_t = 2, value_name = "SECONDS",
+          value_parser = clap::value_parser!(u64).range(1..=60))]
+    seconds: u64,
+    /// How often reference and measurement take turns.
+    #[arg(long, env = "SEATWIRE_BENCH_ROUNDS", default_value_t = 5, value_name = "N", value_parser = rounds)]
+    rounds: usize,
+    /// Connections, and commands in flight on each, of `holds`; several separated by commas.
+    #[arg(
+        long = "shape",
+        env = "SEATWIRE_BENCH_SHAPES",
+        default_value = "4x16,1x64,50x1,1x1",
+        value_name = "CxD",
+        value_delimiter = ','
+    )]
+    shapes: Vec<holds::Shape>,
+    /// Write the figures to this file too, as one JSON object.
+    #[arg(long, env = "SEATWIRE_BENCH_JSON", value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Bench {
+    /// Hold and release pairs of three seats over the core's port, beside the same script calls made directly.
+    Holds,
+    /// Hold to visible at another gateway, beside the script call and a plain subscriber.
+    Visible,
+    /// How long ended holds are still seen, beside Redis' own events of keys that expire.
+    Expiry,
+    /// The whole map of 20,000 seats, beside a plain GET of 5,000 bytes.
+    Snapshot,
+}
+
+fn rounds(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|rounds| (1..=99).contains(rounds)).ok_or_else(|| "1 to 99".to_owned())
+}
+
+/// Measures and prints.
+///
+/// # Errors
+/// When the stack does not start, or answers what it should not. Goals that are not met are no error.
+pub async fn run(args: BenchArgs) -> anyhow::Result<()> {
+    match args.name {
+        Bench::Holds => holds::run(&args).await,
+        Bench::Visible => visible::run(&args).await,
+        Bench::Expiry => expiry::run(&args).await,
+        Bench::Snapshot => snapshot::run(&args).await,
+    }
+}
+
+fn progress(what: &str) {
+    eprintln!("bench: {what}");
+}
