@@ -110,7 +110,9 @@ async fn a_crowd_on_a_cold_show_costs_one_select_of_its_seats() {
         if by_statement { "pg_stat_statements" } else { "looks at the table" }
     );
     assert!((selected as f64 - scrubs - 1.0).abs() < 0.5, "{selected} selects, {scrubs} by the scrubber");
-    assert!((loads - 1.0).abs() < 0.5 && (snapshots - 2.0).abs() < 0.5, "{loads} loads, {snapshots} snapshots");
+    assert!((loads - 1.0).abs() < 0.5, "{loads} loads");
+    // One a gateway, and some more where a starved machine made a gateway doubt its feed; never one a viewer.
+    assert!((2.0..joins as f64 / 50.0).contains(&snapshots), "{snapshots} snapshots");
     drop(viewers);
     stack.shutdown().await;
 }
