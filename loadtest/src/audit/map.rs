@@ -58,9 +58,9 @@ pub(super) struct Hold {
     pub(super) ends: f64,
 }
 
-/// Seats held, ids of live holds, times of lapses.
+/// Seats held, ids of live holds, lapses, of which only the number matters here.
 #[derive(Debug, Deserialize)]
-pub(super) struct Holder(pub(super) i64, pub(super) Vec<ByteBuf>, pub(super) Vec<f64>);
+pub(super) struct Holder(pub(super) i64, pub(super) Vec<ByteBuf>, pub(super) Vec<IgnoredAny>);
 
 impl Hold {
     pub(super) fn is_live(&self) -> bool {
