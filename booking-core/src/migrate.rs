@@ -2,9 +2,10 @@
 //! role that owns the tables, never with the core's own.
 
 use diesel_async::{AsyncConnection, AsyncMigrationHarness, AsyncPgConnection};
-use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
+use diesel_migrations::MigrationHarness;
 
-const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../migrations");
+#[cfg(not(feature = "files-from-disk"))]
+const MIGRATIONS: diesel_migrations::EmbeddedMigrations = diesel_migrations::embed_migrations!("../migrations");
 
 /// Which way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,22 +42,29 @@ pub async fn run(url: &str, direction: Direction) -> Result<Vec<String>, Migrate
     conn.batch_execute(lock).await.map_err(|e| MigrateError::Step(e.to_string()))?;
     let mut harness = AsyncMigrationHarness::new(conn);
     let failed = |e: Box<dyn std::error::Error + Send + Sync>| MigrateError::Step(e.to_string());
+    #[cfg(feature = "files-from-disk")]
+    let migrations = || {
+        diesel_migrations::FileBasedMigrations::from_path(concat!(env!("CARGO_MANIFEST_DIR"), "/../migrations"))
+            .map_err(|e| failed(e.into()))
+    };
+    #[cfg(not(feature = "files-from-disk"))]
+    let migrations = || Ok::<_, MigrateError>(MIGRATIONS);
     let mut taken = Vec::new();
     match direction {
         Direction::Up => {
-            let steps = harness.run_pending_migrations(MIGRATIONS).map_err(failed)?;
+            let steps = harness.run_pending_migrations(migrations()?).map_err(failed)?;
             taken.extend(steps.iter().map(|step| format!("up {step}")));
         }
         Direction::Down(steps) => {
             for _ in 0..steps {
-                let step = harness.revert_last_migration(MIGRATIONS).map_err(failed)?;
+                let step = harness.revert_last_migration(migrations()?).map_err(failed)?;
                 taken.push(format!("down {step}"));
             }
         }
         Direction::Redo => {
-            let step = harness.revert_last_migration(MIGRATIONS).map_err(failed)?;
+            let step = harness.revert_last_migration(migrations()?).map_err(failed)?;
             taken.push(format!("down {step}"));
-            let steps = harness.run_pending_migrations(MIGRATIONS).map_err(failed)?;
+            let steps = harness.run_pending_migrations(migrations()?).map_err(failed)?;
             taken.extend(steps.iter().map(|step| format!("up {step}")));
         }
     }

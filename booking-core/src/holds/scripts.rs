@@ -10,6 +10,21 @@ pub(super) struct Script {
     pub(super) digest: String,
 }
 
+#[cfg(not(feature = "files-from-disk"))]
+macro_rules! text {
+    ($name:ident) => {
+        include_str!(concat!("scripts/", stringify!($name), ".lua"))
+    };
+}
+
+#[cfg(feature = "files-from-disk")]
+macro_rules! text {
+    ($name:ident) => {
+        &std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/src/holds/scripts/", stringify!($name), ".lua"))
+            .unwrap_or_default()
+    };
+}
+
 macro_rules! scripts {
     ($($(#[$doc:meta])* $name:ident: [$($part:ident),*];)*) => {
         /// All scripts; each file's header tells keys, arguments and answers.
@@ -20,8 +35,8 @@ macro_rules! scripts {
                 Self {
                     $($name: assemble(
                         stringify!($name),
-                        &[$(include_str!(concat!("scripts/", stringify!($part), ".lua"))),*],
-                        include_str!(concat!("scripts/", stringify!($name), ".lua")),
+                        &[$(text!($part)),*],
+                        text!($name),
                     ),)*
                 }
             }
