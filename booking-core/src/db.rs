@@ -17,6 +17,8 @@ pub mod schema;
 pub mod seats;
 pub mod shows;
 pub mod sql;
+#[cfg(test)]
+mod tests;
 pub mod transaction;
 
 use diesel::result::{DatabaseErrorKind, Error as DieselError};

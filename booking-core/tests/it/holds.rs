@@ -12,5 +12,6 @@ mod lifecycle;
 mod limits;
 mod loading;
 mod orphans;
+mod scripts;
 mod scrubbing;
 mod stage;

@@ -111,6 +111,12 @@ async fn the_unique_indexes_hold_by_themselves() {
             "idempotency_keys_customer_id_operation_key_pk",
             "INSERT INTO idempotency_keys SELECT * FROM idempotency_keys".to_owned(),
         ),
+        (
+            "payment_events_provider_body_hash_key",
+            "INSERT INTO payment_events (provider, body_hash, source, kind, body)
+                SELECT provider, body_hash, source, kind, body FROM payment_events"
+                .to_owned(),
+        ),
     ];
     for (constraint, copy) in copies {
         let error = rig.sql.batch_execute(&copy).await.expect_err(constraint);

@@ -18,7 +18,7 @@ fn sign(secret: &str, body: &[u8]) -> String {
     hex::encode(mac.finalize().into_bytes())
 }
 
-struct Sent<'a> {
+pub(super) struct Sent<'a> {
     method: &'a str,
     kind: Option<&'a str>,
     signatures: Vec<String>,
@@ -26,12 +26,12 @@ struct Sent<'a> {
 }
 
 impl Sent<'_> {
-    fn of(body: &[u8]) -> Self {
+    pub(super) fn of(body: &[u8]) -> Self {
         let signatures = vec![sign(WEBHOOK_SECRET, body)];
         Self { method: "POST", kind: Some("application/json"), signatures, body: body.to_vec() }
     }
 
-    async fn to(self, rig: &Rig) -> u16 {
+    pub(super) async fn to(self, rig: &Rig) -> u16 {
         let mut request =
             Request::builder().method(self.method).uri(format!("http://{}/webhooks/razorpay", rig.webhooks));
         if let Some(kind) = self.kind {
@@ -46,8 +46,12 @@ impl Sent<'_> {
 }
 
 fn captured(order: &str, payment: &str, amount: u64) -> Vec<u8> {
-    let entity = json!({"id": payment, "order_id": order, "amount": amount, "currency": "INR", "status": "captured"});
-    json!({"event": "payment.captured", "payload": {"payment": {"entity": entity}}}).to_string().into_bytes()
+    payment_event(order, payment, amount, "INR", "captured")
+}
+
+pub(super) fn payment_event(order: &str, payment: &str, amount: u64, currency: &str, status: &str) -> Vec<u8> {
+    let entity = json!({"id": payment, "order_id": order, "amount": amount, "currency": currency, "status": status});
+    json!({"event": format!("payment.{status}"), "payload": {"payment": {"entity": entity}}}).to_string().into_bytes()
 }
 
 #[tokio::test(flavor = "multi_thread")]
