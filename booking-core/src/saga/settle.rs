@@ -159,9 +159,9 @@ impl Saga {
                     Box::pin(async move { transact(conn, event, provider, &payment, booking, rescue).await })
                 })
                 .await;
-            // What the payer's hold was placed for did not happen.
+            // Given up only after a refund of our own: otherwise another worker may be at a rescue with this very hold.
             if let (Rescue::Allowed(Some(hold)), Some(seen)) = (rescue, &seen)
-                && !matches!(settlement, Ok(Settlement::Confirmed(_)))
+                && matches!(settlement, Ok(Settlement::Done { refund: true }))
             {
                 let ended = self.inner.holds.end_payer_hold(seen.show, &seen.customer, hold).await;
                 if let Err(error) = ended {
