@@ -1,7 +1,7 @@
 # Two commands are all a newcomer needs: `make run` and `make test`. Both work on a machine with Rust and nothing else:
 # servers that are missing are unpacked into .data/servers by the launcher, the browser is installed by .ci/browser.
 
-.PHONY: run test model lint fmt clean-data
+.PHONY: run test model mutants lint fmt clean-data
 
 # The whole product with demo data; prints the page's address, stops with Ctrl-C. Data survive in .data.
 run:
@@ -16,6 +16,11 @@ test:
 # Every state of the models at the large bound; `make test` runs the small one. See docs/MODEL.md.
 model:
 	cargo run --release --locked --package seatwire-model -- all --bound large
+
+# Takes out each guard in turn and expects the tests to fail: a minute or so for each on two cores. Some only:
+# make mutants MUTANTS="--only hold-owner --only claim". See docs/MUTANTS.md.
+mutants:
+	cargo run --locked --package seatwire-mutants -- $(MUTANTS)
 
 lint:
 	cargo fmt --all --check
