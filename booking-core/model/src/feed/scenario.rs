@@ -59,8 +59,6 @@ pub fn scenarios(bound: Bound) -> Vec<Scenario> {
             Scenario { name: "wipe, two changes", changes: 2, ..WIPE },
             Scenario { name: "failover and a move", moves: 1, ..FAIL_OVER },
             Scenario { name: "wipe and failover", failovers: 1, moves: 0, ..WIPE },
-            Scenario { name: "wipe and failover, two changes", changes: 2, failovers: 1, moves: 0, ..WIPE },
-            Scenario { name: "wipe, failover and a move", failovers: 1, ..WIPE },
         ],
     }
 }
