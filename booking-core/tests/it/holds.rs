@@ -12,6 +12,7 @@ mod lifecycle;
 mod limits;
 mod loading;
 mod orphans;
+mod property;
 mod scripts;
 mod scrubbing;
 mod stage;
