@@ -9,10 +9,12 @@ use std::time::{Duration, Instant};
 use rand::rngs::StdRng;
 use rand::seq::index::sample;
 use rand::{Rng, SeedableRng};
+use seatwire_core::holds::ledger::SeatRun;
 use seatwire_core::holds::{HoldConfig, HoldStore, LedgerStatus};
+use seatwire_protocol::command::BestAvailable;
 use seatwire_protocol::feed::{FeedMessage, FeedReason};
 use seatwire_protocol::seat::PackedStatuses;
-use seatwire_protocol::{BookingId, HoldId, Position, SeatStatus, ShowId};
+use seatwire_protocol::{BookingId, HoldId, Position, SeatIndex, SeatStatus, ShowId};
 use tokio::sync::Mutex;
 
 use super::ledger::TestLedger;
@@ -22,7 +24,9 @@ const SEATS: u32 = 60;
 const BUYERS: usize = 240;
 const TRIES: usize = 20;
 /// Buyers go on until every way to end was walked often enough, but not longer.
-const LONG_ENOUGH: Duration = Duration::from_secs(60);
+const LONG_ENOUGH: Duration = Duration::from_secs(120);
+
+const BETWEEN_LOOKS: Duration = Duration::from_millis(10);
 
 #[derive(Default)]
 struct Counts {
@@ -32,12 +36,14 @@ struct Counts {
     left: AtomicUsize,
     claimed: AtomicUsize,
     given_back: AtomicUsize,
+    extended: AtomicUsize,
+    chosen: AtomicUsize,
 }
 
 impl Counts {
     /// Whether every way to end was walked often enough to mean something.
     fn enough(&self) -> bool {
-        let few = [&self.released, &self.left, &self.claimed, &self.given_back];
+        let few = [&self.released, &self.left, &self.claimed, &self.given_back, &self.extended, &self.chosen];
         few.iter().all(|count| count.load(Ordering::Relaxed) > 60)
             && [&self.granted, &self.refused].iter().all(|count| count.load(Ordering::Relaxed) > 400)
     }
@@ -59,14 +65,21 @@ impl World {
         let count = rng.random_range(1..=4);
         let named: Vec<u32> = sample(rng, SEATS as usize, count).into_iter().map(|seat| seat as u32).collect();
         let body = key(&format!("{round}"));
-        let Ok(hold) = core.hold(show, &buyer, &body, &seats(&named), None).await.unwrap() else {
+        // One in three lets the core choose.
+        let best = (rng.random_range(0..3) == 0).then_some(BestAvailable { count: count as u32, tier: None });
+        let wanted = if best.is_some() { Vec::new() } else { seats(&named) };
+        let Ok(hold) = core.hold(show, &buyer, &body, &wanted, best.as_ref()).await.unwrap() else {
             self.counts.refused.fetch_add(1, Ordering::Relaxed);
             return;
         };
+        let named: Vec<u32> = hold.seats.iter().map(|seat| seat.0).collect();
+        if best.is_some() {
+            self.counts.chosen.fetch_add(1, Ordering::Relaxed);
+        }
         self.counts.granted.fetch_add(1, Ordering::Relaxed);
         assert!(self.granted.lock().await.insert(hold.hold), "a hold granted twice");
         let core = &self.cores[rng.random_range(0..2)];
-        match rng.random_range(0..4) {
+        match rng.random_range(0..5) {
             0 => {
                 if core.release(show, &buyer, hold.hold).await.unwrap().is_ok() {
                     self.counts.released.fetch_add(1, Ordering::Relaxed);
@@ -75,11 +88,16 @@ impl World {
             1 => {
                 self.counts.left.fetch_add(1, Ordering::Relaxed);
             }
+            2 => {
+                if core.extend(show, &buyer, hold.hold, &body).await.unwrap().is_ok() {
+                    self.counts.extended.fetch_add(1, Ordering::Relaxed);
+                }
+            }
             choice => {
                 let begun = core.begin_book(show, &buyer, hold.hold, &body, BookingId([1; 16])).await.unwrap();
                 let Ok(begun) = begun else { return };
                 let free = |seat: &u32| self.ledger.status(show, *seat) == LedgerStatus::Available;
-                if choice == 2 || !named.iter().all(free) {
+                if choice == 3 || !named.iter().all(free) {
                     core.end_book(show, &buyer, hold.hold, &begun).await.unwrap();
                     self.counts.given_back.fetch_add(1, Ordering::Relaxed);
                     return;
@@ -119,6 +137,8 @@ async fn no_seat_is_held_twice_and_the_replayed_feed_is_the_map() {
         ..config()
     };
     let stage = Stage::running(SEATS, tiny.clone()).await;
+    let row = |n| SeatRun { first: SeatIndex(n * 6), count: 6, tier: 0, joined: false };
+    stage.ledger.set_rows(stage.show, (0..SEATS / 6).map(row).collect());
     let mut feed = stage.feed().await;
     let other = stage.another_core(tiny);
     stage.run(&other);
@@ -144,24 +164,32 @@ async fn no_seat_is_held_twice_and_the_replayed_feed_is_the_map() {
             }
         });
     }
-    buyers.join_all().await;
+    // While they fight: each look at locks and holds in one call finds them to agree.
+    let looks = watch(&stage, &mut buyers).await;
 
+    let kept: Vec<Vec<u8>> =
+        redis::cmd("HKEYS").arg(stage.redis_key("hold")).query_async(&mut stage.connection().await).await.unwrap();
+    let granted = world.granted.lock().await.clone();
+    assert!(kept.iter().all(|id| granted.contains(&HoldId::from_slice(id).unwrap())), "a trace of a refused hold");
     until("all holds are over", || async { stage.map().await.1.iter().all(|s| s == SeatStatus::Available) }).await;
     let heard = feed.drain().await;
     let (expired, releases) = replay(&heard, &world, stage.map().await).await;
     let counts = &world.counts;
     let reached = |counter: &AtomicUsize| counter.load(Ordering::Relaxed);
     println!(
-        "granted {}, refused {}, released {}, left alone {}, claimed {}, given back {}, expired {expired}",
+        "granted {}, refused {}, released {}, left alone {}, claimed {}, given back {}, extended {}, best {}, \
+         expired {expired}",
         reached(&counts.granted),
         reached(&counts.refused),
         reached(&counts.released),
         reached(&counts.left),
         reached(&counts.claimed),
-        reached(&counts.given_back)
+        reached(&counts.given_back),
+        reached(&counts.extended),
+        reached(&counts.chosen)
     );
     assert_eq!(releases, reached(&counts.released));
-    assert!(counts.enough() && expired > 60);
+    assert!(counts.enough() && expired > 60 && looks > 20, "{looks} looks");
 
     // Ended holds are forgotten in time; then nothing is left.
     let mut connection = stage.connection().await;
@@ -176,6 +204,49 @@ async fn no_seat_is_held_twice_and_the_replayed_feed_is_the_map() {
     let due = redis::cmd("ZCARD").arg(format!("hold_expiry:{{{}}}", stage.show.bucket())).to_owned();
     until("an empty due-set", || async { due.query_async::<usize>(&mut connection.clone()).await.unwrap() == 0 }).await;
     stage.finish().await;
+}
+
+/// All locks and live holds at one moment: no lock without its hold, no held seat without its lock, so none is held twice;
+/// and each holder's counters are those of his holds.
+const LOOK: &str = r"
+local function fail(what) return redis.error_reply('look: ' .. what) end
+local locks, stored, live, seats = redis.call('HGETALL', KEYS[1]), redis.call('HGETALL', KEYS[2]), {}, 0
+local counted, lock_of = {}, {}
+for i = 1, #locks, 2 do lock_of[tonumber(locks[i])] = locks[i + 1] end
+for i = 1, #stored, 2 do
+  local hold = cmsgpack.unpack(stored[i + 1])
+  if hold[3] ~= 3 then
+    counted[hold[1]] = (counted[hold[1]] or 0) + #hold[2]
+    for _, seat in ipairs(hold[2]) do
+      seats = seats + 1
+      if lock_of[seat] ~= stored[i] .. hold[1] then return fail('a seat of a hold is not locked for it') end
+    end
+  end
+end
+if seats ~= #locks / 2 then return fail('a lock without a hold') end
+local holders = redis.call('HGETALL', KEYS[3])
+for i = 1, #holders, 2 do
+  if cmsgpack.unpack(holders[i + 1])[1] ~= (counted[holders[i]] or 0) then return fail('a counter') end
+  counted[holders[i]] = nil
+end
+if next(counted) then return fail('a customer without a counter') end
+return redis.call('HKEYS', KEYS[2])
+";
+
+/// Looks again and again until all buyers are done; answers how often.
+async fn watch(stage: &Stage, buyers: &mut tokio::task::JoinSet<()>) -> usize {
+    let mut connection = stage.connection().await;
+    let mut look = redis::cmd("EVAL");
+    look.arg(LOOK).arg(3).arg(["seat_lock", "hold", "held_by"].map(|what| stage.redis_key(what)).to_vec());
+    let mut looks = 0;
+    while !buyers.is_empty() {
+        look.query_async::<Vec<Vec<u8>>>(&mut connection).await.unwrap();
+        looks += 1;
+        while let Ok(Some(done)) = tokio::time::timeout(BETWEEN_LOOKS, buyers.join_next()).await {
+            done.unwrap();
+        }
+    }
+    looks
 }
 
 /// Follows the feed from the first batch: no hole, no seat taken that was not free, nothing of a refused hold; at the
