@@ -41,6 +41,8 @@ metrics_table! {
     SCRUBS_OVERDUE: Gauge = "seatwire_core_scrubs_overdue", "Watched shows that the scrubber has not looked at for 30 s.";
     TRANSACTION_SECONDS: Histogram = "seatwire_core_transaction_seconds", "Time of database work, retries included, by name.";
     TRANSACTION_RETRIES: Counter = "seatwire_core_transaction_retries_total", "Database work that was tried again, by name.";
+    WEBHOOKS_STORED: Counter = "seatwire_core_webhooks_stored_total", "Webhook events committed to the inbox, repetitions included.";
+    WEBHOOK_COMMITS: Counter = "seatwire_core_webhook_commits_total", "Commits that stored them; one may carry several.";
     EVENTS_SETTLED: Counter = "seatwire_core_payment_events_settled_total", "Payment events settled, by result; a retried commit counts again.";
     PUSHES_DROPPED: Counter = "seatwire_core_pushes_dropped_total", "Pushes to customers that were not published.";
 }

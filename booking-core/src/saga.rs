@@ -12,6 +12,7 @@
 //! |---|---|
 //! | [`state`] | what a captured payment leads to; pure |
 //! | `claim`, `settle`, `expire`, `cancel`, `operator` | the transactions |
+//! | `intake` | webhooks' way into the inbox, several to a commit |
 //! | `refund_events`, `refunds`, `reconcile` | what is settled with the provider |
 //! | `effects`, `relay` | how committed changes reach Redis and their owners |
 //! | `runner` | the loops around each worker's `…_once` |
@@ -23,6 +24,7 @@ mod cancel;
 mod claim;
 mod effects;
 mod expire;
+mod intake;
 pub mod operator;
 mod reconcile;
 mod refund_events;
@@ -142,6 +144,7 @@ struct Inner {
     holds: HoldStore,
     provider: Arc<dyn PaymentProvider>,
     wake: Wakes,
+    intake: intake::Intake,
     marks: mpsc::Sender<AppliedRow>,
     /// Taken by the marker when the workers start.
     marks_taken: Mutex<Option<mpsc::Receiver<AppliedRow>>>,
@@ -163,7 +166,8 @@ impl Saga {
     pub fn new(config: SagaConfig, db: Db, holds: HoldStore, provider: Arc<dyn PaymentProvider>) -> Self {
         let (marks, marks_taken) = mpsc::channel(MARKS_MAX);
         let marks_taken = Mutex::new(Some(marks_taken));
-        let inner = Inner { config, db, holds, provider, wake: Wakes::default(), marks, marks_taken };
+        let intake = intake::Intake::default();
+        let inner = Inner { config, db, holds, provider, wake: Wakes::default(), intake, marks, marks_taken };
         Self { inner: Arc::new(inner) }
     }
 

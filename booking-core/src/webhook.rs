@@ -12,7 +12,7 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use sha2::{Digest, Sha256};
 
-use crate::db::inbox::{self, NewEvent};
+use crate::db::inbox::NewEvent;
 use crate::payments::event::{self, ParsedEvent};
 use crate::payments::{ProviderEvent, signature};
 use crate::saga::Saga;
@@ -101,7 +101,7 @@ fn new_event(saga: &Saga, body: &[u8], event_id: Option<String>, parsed: ParsedE
 /// A repetition is answered like the first.
 async fn store(saga: &Saga, event: NewEvent) -> Result<(), Answer> {
     let later = (StatusCode::SERVICE_UNAVAILABLE, "not stored, send it again\n");
-    match tokio::time::timeout(STORE_DEADLINE, inbox::store(saga.db(), event)).await {
+    match tokio::time::timeout(STORE_DEADLINE, saga.take_in(event)).await {
         Ok(Ok(_)) => {
             saga.wake_settle();
             Ok(())

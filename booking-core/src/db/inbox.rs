@@ -1,7 +1,10 @@
 //! The inbox: what the provider told us, or answered when asked. Workers take rows one by one.
 
+use std::collections::HashSet;
+use std::sync::Arc;
+
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Binary, Bool, Integer, Jsonb, Nullable, Text};
+use diesel::sql_types::{Array, BigInt, Binary, Bool, Integer, Jsonb, Nullable, Text};
 use diesel_async::RunQueryDsl;
 
 use super::sql::sql;
@@ -26,28 +29,56 @@ pub(crate) struct NewEvent {
 
 /// Stores an event durably; `false` when it was there before.
 pub(crate) async fn store(db: &Db, event: NewEvent) -> Result<bool, DbError> {
-    // One statement is one transaction: when it returns, the row is committed.
-    db.read("store_event", move |conn| {
-        let event = event.clone();
-        Box::pin(async move {
-            let rows = sql("INSERT INTO payment_events
-                    (provider, body_hash, event_id, source, kind, order_id, payment_id, body)
-                VALUES ($1, $2, $3, CASE WHEN $4 THEN 'fetch' ELSE 'webhook' END, $5, $6, $7, $8)
-                ON CONFLICT (provider, body_hash) DO NOTHING")
-            .bind::<Text, _>(event.provider)
-            .bind::<Binary, _>(event.body_hash.to_vec())
-            .bind::<Nullable<Text>, _>(event.event_id)
-            .bind::<Bool, _>(event.fetched)
-            .bind::<Text, _>(event.kind)
-            .bind::<Nullable<Text>, _>(event.order)
-            .bind::<Nullable<Text>, _>(event.payment)
-            .bind::<Jsonb, _>(event.body)
-            .execute(conn)
-            .await?;
-            Ok(rows == 1)
+    Ok(store_all(db, vec![event]).await?.pop().unwrap_or(false))
+}
+
+/// Stores events durably, all in one commit; for each `false` when it was there before.
+pub(crate) async fn store_all(db: &Db, events: Vec<NewEvent>) -> Result<Vec<bool>, DbError> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = Text)]
+        provider: String,
+        #[diesel(sql_type = Binary)]
+        body_hash: Vec<u8>,
+    }
+    let key = |event: &NewEvent| (event.provider, event.body_hash);
+    let keys: Vec<_> = events.iter().map(key).collect();
+    let mut sorted = events;
+    // Two commits that share events wait for each other's index entries: in one order, so that neither waits in a ring.
+    sorted.sort_by_key(key);
+    let sorted = Arc::new(sorted);
+    // One statement is one transaction: when it returns, the rows are committed.
+    let new: Vec<Row> = db
+        .read("store_events", move |conn| {
+            let events = Arc::clone(&sorted);
+            Box::pin(async move {
+                let texts = |of: fn(&NewEvent) -> &str| events.iter().map(|e| of(e).to_owned()).collect::<Vec<_>>();
+                let options = |of: fn(&NewEvent) -> &Option<String>| events.iter().map(|e| of(e).clone()).collect();
+                let event_ids: Vec<Option<String>> = options(|event| &event.event_id);
+                let orders: Vec<Option<String>> = options(|event| &event.order);
+                let payments: Vec<Option<String>> = options(|event| &event.payment);
+                sql("INSERT INTO payment_events
+                        (provider, body_hash, event_id, source, kind, order_id, payment_id, body)
+                    SELECT * FROM unnest($1::text[], $2::bytea[], $3::text[], $4::text[], $5::text[], $6::text[],
+                        $7::text[], $8::jsonb[])
+                    ON CONFLICT (provider, body_hash) DO NOTHING
+                    RETURNING provider, body_hash")
+                .bind::<Array<Text>, _>(texts(|event| event.provider))
+                .bind::<Array<Binary>, _>(events.iter().map(|e| e.body_hash.to_vec()).collect::<Vec<_>>())
+                .bind::<Array<Nullable<Text>>, _>(event_ids)
+                .bind::<Array<Text>, _>(texts(|event| if event.fetched { "fetch" } else { "webhook" }))
+                .bind::<Array<Text>, _>(texts(|event| &event.kind))
+                .bind::<Array<Nullable<Text>>, _>(orders)
+                .bind::<Array<Nullable<Text>>, _>(payments)
+                .bind::<Array<Jsonb>, _>(events.iter().map(|e| e.body.clone()).collect::<Vec<_>>())
+                .load(conn)
+                .await
+                .map_err(TryError::from)
+            })
         })
-    })
-    .await
+        .await?;
+    let mut new: HashSet<(String, Vec<u8>)> = new.into_iter().map(|row| (row.provider, row.body_hash)).collect();
+    Ok(keys.into_iter().map(|(provider, hash)| new.remove(&(provider.to_owned(), hash.to_vec()))).collect())
 }
 
 /// An event to be processed.
