@@ -1,7 +1,8 @@
 //! Ends holds whose time is over, as an event, and opens sales that are due.
 //!
 //! The core that granted a hold has its show in a timing wheel and looks when the hold is due. Every 400 ms every core
-//! looks over the due-sets of all buckets, for what others left behind.
+//! looks over the due-sets of all buckets, for what others left behind: what is due it ends, and what will be before
+//! the next look it notes in its own wheel, a little later than the granting core, which is there first if it lives.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -22,6 +23,10 @@ use super::reply;
 use super::store::HoldStore;
 
 const SWEEP_EVERY: Duration = Duration::from_millis(400);
+/// How far a sweep sees ahead: to the next one, and some more for one that comes late.
+const AHEAD_MS: u64 = 600;
+/// What a sweep saw coming is looked at so long after its end.
+const AFTER_GRANTER_MS: u64 = 60;
 /// The wheel's step: ends of one show within it are looked at together.
 const STEP_MS: u64 = 20;
 /// Notes that wait for the wheel, and (step, show) pairs in it. What does not fit is found by the sweep.
@@ -138,8 +143,8 @@ impl HoldStore {
         Ok(ended)
     }
 
-    /// The shows that have something due, over all buckets.
-    async fn due_shows(&self) -> Result<Vec<ShowId>, HoldError> {
+    /// The shows that have something due, over all buckets. Those that will soon are noted in the wheel.
+    async fn due_shows(&self) -> Result<BTreeSet<ShowId>, HoldError> {
         let connected = self.link().get().await?;
         let mut sizes = redis::pipe();
         for bucket in 0..BUCKETS {
@@ -149,15 +154,20 @@ impl HoldStore {
         let in_use = (0..BUCKETS).zip(&sizes).filter(|(_, size)| reply::number(size).is_ok_and(|n| n > 0));
         let looks = in_use.map(|(bucket, _)| async move {
             let fill = |cmd: &mut Cmd, _: &Connected| {
-                cmd.arg(2).arg(due_key(bucket)).arg(clock_key(bucket)).arg(DUE_LOOK);
+                cmd.arg(2).arg(due_key(bucket)).arg(clock_key(bucket)).arg(DUE_LOOK).arg(AHEAD_MS);
             };
             self.link().run(&self.scripts().due, &fill).await
         });
         let mut looks = stream::iter(looks.collect::<Vec<_>>()).buffer_unordered(BUCKETS.into());
-        let mut shows = Vec::new();
+        let mut shows = BTreeSet::new();
         while let Some(due) = looks.next().await {
-            for show in reply::list(&due?)? {
-                shows.extend(reply::text(show)?.parse::<ShowId>());
+            for pair in reply::list(&due?)?.chunks_exact(2) {
+                let [show, wait] = pair else { continue };
+                let Ok(show) = reply::text(show)?.parse::<ShowId>() else { continue };
+                match reply::number(wait)? {
+                    0 => drop(shows.insert(show)),
+                    wait => self.wheel().note(show, wait + AFTER_GRANTER_MS),
+                }
             }
         }
         Ok(shows)

@@ -147,17 +147,17 @@ impl Model {
         Ok(list([text("OK"), Int(map.generation), Int(map.sequence), Int(i64::from(opened))]))
     }
 
-    /// Shows of the bucket with something due, in the order of what is due first.
-    pub(super) fn due_shows(&mut self, c: &Caller, limit: usize) -> Value {
+    /// Shows of the bucket with something due within `ahead`, and how long each has to go, in the order of the due-set.
+    pub(super) fn due_shows(&mut self, c: &Caller, limit: usize, ahead: i64) -> Value {
         let t = self.now(c);
-        let mut shows: Vec<Value> = Vec::new();
-        for (_, member) in self.due().into_iter().filter(|(at, _)| *at <= t).take(limit) {
-            let digits: Vec<u8> = member.into_iter().take_while(u8::is_ascii_digit).collect();
-            if !shows.contains(&bytes(&digits)) {
-                shows.push(bytes(&digits));
+        let mut pairs: Vec<(Vec<u8>, i64)> = Vec::new();
+        for (at, member) in self.due().into_iter().filter(|(at, _)| *at <= t + ahead).take(limit) {
+            let pair = (member.into_iter().take_while(u8::is_ascii_digit).collect(), (at - t).max(0));
+            if !pairs.contains(&pair) {
+                pairs.push(pair);
             }
         }
-        Value::Array(shows)
+        Value::Array(pairs.into_iter().flat_map(|(show, wait)| [bytes(&show), Int(wait)]).collect())
     }
 
     pub(super) fn unload(&mut self, c: &Caller) -> Result<Value, Refused> {

@@ -12,6 +12,9 @@ use super::model::{CLOSED, Caller, Entry, GRACE, Hold, Id, Int, KEPT, Model, OPE
 use super::ops::{Act, Limits, Op, SEATS, Target};
 use super::scripts::Scripts;
 
+/// How far the look at a due-set sees ahead.
+const AHEAD_MS: i64 = 400;
+
 pub(super) const CUSTOMERS: [&str; 3] = ["ann", "bob", "c-3"];
 pub(super) const COOL_DOWN: i64 = 1_500;
 /// Where scripts read the server's time, which the test sets.
@@ -348,8 +351,8 @@ impl<'a> World<'a> {
             Act::Due { limit } => {
                 let keys = script_keys(self.shows[0]);
                 let mut cmd = redis::cmd("EVALSHA");
-                cmd.arg(&self.texts.0["due"].1).arg(2).arg(&keys[7]).arg(&keys[8]).arg(*limit);
-                let reply = self.model.due_shows(&c, *limit);
+                cmd.arg(&self.texts.0["due"].1).arg(2).arg(&keys[7]).arg(&keys[8]).arg(*limit).arg(AHEAD_MS);
+                let reply = self.model.due_shows(&c, *limit, AHEAD_MS);
                 self.done(op, "due", vec![cmd], Some(reply));
             }
             Act::Load { stale } => {
