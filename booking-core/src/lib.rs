@@ -8,6 +8,9 @@
 //!
 //! PostgreSQL alone decides who owns a seat. Redis decides who may try.
 
+#[macro_use]
+mod failpoints;
+
 pub mod admin;
 pub mod app;
 mod commands;

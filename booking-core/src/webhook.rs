@@ -103,6 +103,7 @@ async fn store(saga: &Saga, event: NewEvent) -> Result<(), Answer> {
     let later = (StatusCode::SERVICE_UNAVAILABLE, "not stored, send it again\n");
     match tokio::time::timeout(STORE_DEADLINE, saga.take_in(event)).await {
         Ok(Ok(_)) => {
+            failpoint!("webhook.stored");
             saga.wake_settle();
             Ok(())
         }

@@ -9,7 +9,9 @@ use crate::app::App;
 pub(crate) async fn run(app: &App, command: Book) -> Result<BookingInfo, ErrorBody> {
     check_email(&command.email)?;
     super::allowed(app, &command.customer).await?;
-    super::saga_outcome(app, command.show, app.saga.book(&command).await).await
+    let outcome = app.saga.book(&command).await;
+    failpoint!("book.reply");
+    super::saga_outcome(app, command.show, outcome).await
 }
 
 /// Plainly: one @ with something on both sides, no spaces or control characters, no longer than the standard allows.

@@ -24,7 +24,9 @@ pub(crate) async fn list(app: &App, command: ListBookings) -> Result<BookingsRep
 
 pub(crate) async fn cancel(app: &App, command: CancelBooking) -> Result<BookingInfo, ErrorBody> {
     allowed(app, &command.customer).await?;
-    match app.saga.cancel(&command).await {
+    let outcome = app.saga.cancel(&command).await;
+    failpoint!("cancel.reply");
+    match outcome {
         Ok(Ok(booking)) => Ok(booking),
         Ok(Err(Refusal::KeyReused)) => Err(key_reused()),
         Ok(Err(Refusal::SaleClosed)) => {

@@ -10,5 +10,6 @@ pub(crate) async fn run(app: &App, command: ExtendHold) -> Result<HoldInfo, Erro
     let ExtendHold { show, customer, hold, key } = command;
     settled(app, show, app.holds.allow(&customer).await).await?;
     let outcome = app.holds.extend(show, &customer, hold, &key).await;
+    failpoint!("extend.reply");
     settled(app, show, outcome).await
 }

@@ -18,6 +18,7 @@ pub(crate) async fn run(app: &App, mut command: HoldSeats) -> Result<HoldInfo, E
     if matches!(&outcome, Ok(Err(refusal)) if !matches!(refusal, Refusal::KeyReused | Refusal::NotReady { .. })) {
         app.holds.forget_hold(show, &customer, &key).await;
     }
+    failpoint!("hold.reply");
     settled(app, show, outcome).await
 }
 

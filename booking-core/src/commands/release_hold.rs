@@ -10,5 +10,6 @@ pub(crate) async fn run(app: &App, command: ReleaseHold) -> Result<Released, Err
     let ReleaseHold { show, customer, hold } = command;
     settled(app, show, app.holds.allow(&customer).await).await?;
     let outcome = app.holds.release(show, &customer, hold).await;
+    failpoint!("release.reply");
     settled(app, show, outcome).await
 }

@@ -108,7 +108,7 @@ impl Db {
         let mut tries = 0;
         loop {
             tries += 1;
-            let failure = match self.attempt(mode, body, &mut in_doubt).await {
+            let failure = match self.attempt(name, mode, body, &mut in_doubt).await {
                 Ok(value) => {
                     metrics::histogram!(names::TRANSACTION_SECONDS, "name" => name).record(started.elapsed());
                     return Ok(value);
@@ -137,17 +137,21 @@ impl Db {
         }
     }
 
-    async fn attempt<T, F>(&self, mode: &Mode, body: &F, in_doubt: &mut bool) -> Result<T, TryError>
+    async fn attempt<T, F>(&self, name: &'static str, mode: &Mode, body: &F, in_doubt: &mut bool) -> Result<T, TryError>
     where
         F: for<'c> Fn(&'c mut Conn) -> Step<'c, End<T>>,
     {
+        failpoint!("{name}.begin");
         let mut conn = self.connection().await?;
         let result = match mode {
             Mode::Read => body(&mut conn).await.map(|end| match end {
                 End::Commit(value) | End::Rollback(value) => value,
             }),
-            Mode::Write { commit_by } => transact(&mut conn, *commit_by, body, in_doubt).await,
+            Mode::Write { commit_by } => transact(&mut conn, name, *commit_by, body, in_doubt).await,
         };
+        if matches!((mode, &result), (Mode::Read, Ok(_))) {
+            failpoint!("{name}.done");
+        }
         if matches!(result, Err(TryError::Transient { lost: true, .. })) {
             self.discard(conn);
         }
@@ -157,6 +161,7 @@ impl Db {
 
 async fn transact<T, F>(
     conn: &mut AsyncPgConnection,
+    name: &'static str,
     commit_by: Option<Instant>,
     body: &F,
     in_doubt: &mut bool,
@@ -169,6 +174,7 @@ where
         Ok(End::Commit(_)) if commit_by.is_some_and(|by| Instant::now() >= by) => Err(DbError::TooLate.into()),
         end => end,
     };
+    let end = end.and_then(|end| before_commit(name, end));
     match end {
         Ok(End::Commit(value)) => {
             if let Err(error) = AnsiTransactionManager::commit_transaction(conn).await {
@@ -178,6 +184,7 @@ where
                 *in_doubt |= !rolled_back && matches!(error, TryError::Transient { .. });
                 return Err(error);
             }
+            after_commit(name, in_doubt)?;
             Ok(value)
         }
         Ok(End::Rollback(value)) => {
@@ -194,4 +201,31 @@ where
             Err(error)
         }
     }
+}
+
+/// The last moment at which nothing has happened.
+fn before_commit<T>(name: &'static str, end: End<T>) -> Result<End<T>, TryError> {
+    failpoint!("{name}.commit");
+    Ok(end)
+}
+
+/// A COMMIT that took effect and whose answer is lost: given up, or looked at again.
+#[cfg(feature = "failpoints")]
+fn after_commit(name: &'static str, in_doubt: &mut bool) -> Result<(), TryError> {
+    use crate::failpoints::{Fault, reach};
+    let text = || "failpoint".to_owned();
+    match reach(&format!("{name}.done")) {
+        None => Ok(()),
+        Some(Fault::Fail) => Err(DbError::InDoubt(text()).into()),
+        Some(Fault::Repeat) => {
+            *in_doubt = true;
+            Err(TryError::Transient { text: text(), lost: true })
+        }
+    }
+}
+
+#[cfg(not(feature = "failpoints"))]
+#[expect(clippy::unnecessary_wraps, reason = "as with failpoints")]
+fn after_commit(_: &'static str, _: &mut bool) -> Result<(), TryError> {
+    Ok(())
 }

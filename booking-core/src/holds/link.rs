@@ -114,15 +114,21 @@ impl Link {
     /// Calls a script; once more on a fresh connection when the present one turns out to be dead. Only for scripts that
     /// may run twice.
     pub(super) async fn run(&self, script: &Script, arguments: &Arguments<'_>) -> Result<Value, HoldError> {
+        if repeats!("{}.send", script.name) {
+            let connected = self.get().await?;
+            self.eval(&connected, script, arguments).await?;
+        }
         let connected = self.get().await?;
-        match self.try_eval(&connected, script, arguments).await {
+        let value = match self.try_eval(&connected, script, arguments).await {
             // After a timeout the caller has no time for a second try.
             Err(error) if is_lost(&error) && !error.is_timeout() => {
                 let connected = self.get().await?;
                 self.eval(&connected, script, arguments).await
             }
             other => other.map_err(|e| named(script, &e)),
-        }
+        };
+        failpoint!("{}.done", script.name);
+        value
     }
 
     /// Calls a script on this connection. `arguments` adds what follows the digest: number of keys, keys, arguments.
@@ -132,7 +138,10 @@ impl Link {
         script: &Script,
         arguments: &Arguments<'_>,
     ) -> Result<Value, HoldError> {
-        self.try_eval(connected, script, arguments).await.map_err(|e| named(script, &e))
+        failpoint!("{}.call", script.name);
+        let value = self.try_eval(connected, script, arguments).await.map_err(|e| named(script, &e));
+        failpoint!("{}.answered", script.name);
+        value
     }
 
     async fn try_eval(

@@ -155,6 +155,7 @@ impl Loader {
                 Take::Taken(row, generation) => (row, generation),
             };
             renew = false;
+            failpoint!("loader.generation_taken");
             match self.load(&connected, &keys, &row, generation).await {
                 Ok(true) => {
                     self.note_whole(show, generation);

@@ -83,6 +83,7 @@ pub(super) async fn run(
 }
 
 async fn publish(link: &Link, batch: &[Message]) -> Result<(), HoldError> {
+    failpoint!("push.publish");
     let connected = link.get().await?;
     let mut pipe = redis::pipe();
     for message in batch {

@@ -55,7 +55,9 @@ impl Saga {
                 if refund {
                     self.inner.wake.refunds.notify_one();
                 }
+                failpoint!("cancel.ended");
                 self.apply_now(&committed).await;
+                failpoint!("cancel.applied");
             }
             Ok(Cancelled::Before) => {}
             Ok(Cancelled::Refused(refusal)) => return Ok(Err(refusal)),
@@ -84,8 +86,10 @@ async fn transact(conn: &mut Conn, command: &CancelBooking, row: &KeyRow) -> Res
         _ => return Ok(End::Rollback(Cancelled::Before)),
     };
     keys::insert(conn, &command.customer, Operation::Cancel, &command.key, row).await?;
+    failpoint!("cancel.key_inserted");
     if from == LedgerStatus::Booked {
         refund(conn, &booking).await?;
+        failpoint!("cancel.refund_inserted");
     }
     let cause = Cause {
         booking: Some(booking.id),

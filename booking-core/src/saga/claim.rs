@@ -75,6 +75,7 @@ impl Saga {
                 };
             }
         };
+        failpoint!("book.begun");
         let result = self.order_and_claim(command, body_hash, &begun, commit_by).await;
         let committed = match result {
             Ok(Claimed::New(committed)) => committed,
@@ -93,7 +94,9 @@ impl Saga {
             }
             Err(ClaimError::InDoubt(error)) => return Err(error),
         };
+        failpoint!("book.claimed");
         self.apply_now(&committed).await;
+        failpoint!("book.applied");
         tracing::info!(%show, booking = %begun.booking.short(), seats = begun.seats.len(), "claimed");
         match self.tell_owner(begun.booking).await? {
             Some(info) => Ok(Ok(info)),
@@ -133,6 +136,9 @@ impl Saga {
         };
         let booking = begun.booking;
         let new = NewOrder { receipt: receipt(booking), amount, currency: currency.clone() };
+        if repeats!("book.order") {
+            let _ = self.inner.provider.create_order(new.clone()).await;
+        }
         let order = self.inner.provider.create_order(new).await.map_err(|e| {
             tracing::warn!(show = %command.show, "no order: {e}");
             ClaimError::NotCommitted(SagaError::Unavailable(e.to_string()))
@@ -145,6 +151,7 @@ impl Saga {
             amount,
             currency: currency.clone(),
         };
+        failpoint!("book.ordered");
         let claim = std::sync::Arc::new(Claim {
             booking: NewBooking {
                 id: booking,
@@ -204,8 +211,10 @@ async fn transact(conn: &mut Conn, claim: &Claim) -> Result<End<Claimed>, TryErr
             None => Err(DbError::Fault("a booking of this id was made under another key".to_owned()).into()),
         };
     }
+    failpoint!("claim.booking_inserted");
     keys::insert(conn, customer, Operation::Book, &claim.key, &claim.key_row).await?;
 
+    failpoint!("claim.key_inserted");
     let locked = lock_seats(conn, *show, &claim.seats).await?;
     let taken = conflicts(&claim.seats, &locked);
     if locked.len() != claim.seats.len() {
@@ -227,6 +236,7 @@ async fn transact(conn: &mut Conn, claim: &Claim) -> Result<End<Claimed>, TryErr
         return Ok(End::Rollback(Claimed::Refused(refusal)));
     }
 
+    failpoint!("claim.seats_locked");
     let change = SeatChange {
         show: *show,
         seats: &claim.seats,
@@ -237,8 +247,11 @@ async fn transact(conn: &mut Conn, claim: &Claim) -> Result<End<Claimed>, TryErr
         reason: "claim",
     };
     let changed = change_seats(conn, &change).await?;
+    failpoint!("claim.seats_changed");
     bookings::insert_seats(conn, *id, *show, &claim.seats).await?;
+    failpoint!("claim.seats_inserted");
     orders::insert(conn, &claim.order, claim.caps.check_ms).await?;
+    failpoint!("claim.order_inserted");
     let cause =
         Cause { booking: Some(*id), customer: Some(customer.clone()), hold: Some(claim.booking.hold), operator: false };
     Ok(End::Commit(Claimed::New(record(conn, *show, generation, changed, None, cause).await?)))
@@ -271,6 +284,13 @@ fn body_hash(command: &Book) -> [u8; 32] {
 enum ClaimError {
     NotCommitted(SagaError),
     InDoubt(SagaError),
+}
+
+#[cfg(feature = "failpoints")]
+impl From<crate::failpoints::Fault> for ClaimError {
+    fn from(fault: crate::failpoints::Fault) -> Self {
+        Self::NotCommitted(fault.into())
+    }
 }
 
 impl From<DbError> for ClaimError {

@@ -55,10 +55,13 @@ impl Saga {
                 }
             }
         }
+        failpoint!("expire.asked");
         let ended = self.db().write("expire", move |conn| Box::pin(transact(conn, booking))).await?;
         let Some(committed) = ended else { return Ok(false) };
         tracing::info!(show = %committed.change.show, booking = %booking.short(), "expired");
+        failpoint!("expire.ended");
         self.apply_now(&committed).await;
+        failpoint!("expire.applied");
         self.tell_owner_of(Some(booking)).await;
         Ok(true)
     }
@@ -101,6 +104,7 @@ pub(super) async fn free_seats(
     if locked.len() != seats.len() || locked.iter().any(|s| s.status != freed.from || s.booking != owner) {
         return Err(DbError::Fault("a booking does not have its seats".to_owned()).into());
     }
+    failpoint!("free.seats_locked");
     let change = SeatChange {
         show: booking.show,
         seats: &seats,
@@ -111,7 +115,9 @@ pub(super) async fn free_seats(
         reason: freed.reason,
     };
     let changed = change_seats(conn, &change).await?;
+    failpoint!("free.seats_changed");
     bookings::end(conn, booking.id, by).await?;
+    failpoint!("free.booking_ended");
     let (_, generation) = shows::selling(conn, booking.show).await?;
     record(conn, booking.show, generation, changed, None, freed.cause).await
 }

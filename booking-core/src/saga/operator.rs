@@ -154,6 +154,7 @@ impl Saga {
                 continue;
             }
             self.inner.holds.unload(show).await?;
+            failpoint!("unload.removed");
             if shows::mark_unloaded(self.db(), show, generation).await? {
                 tracing::info!(%show, generation, "unloaded a show that is over");
                 unloaded += 1;

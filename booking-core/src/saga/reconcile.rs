@@ -42,6 +42,7 @@ impl Saga {
     pub(super) async fn ask_for(&self, order: &str) -> Result<usize, SagaError> {
         let found = self.inner.provider.payments_of(order.to_owned()).await;
         let found = found.map_err(|e| SagaError::Unavailable(e.to_string()))?;
+        failpoint!("reconcile.answered");
         let mut unsettled = 0;
         for payment in found.into_iter().filter(|payment| payment.status == PaymentStatus::Captured) {
             if payments::is_settled(self.db(), &payment.id).await? {
@@ -68,6 +69,7 @@ impl Saga {
             if inbox::store(self.db(), event).await? {
                 tracing::info!(payment = id, "found a payment that no webhook told of");
             }
+            failpoint!("reconcile.stored");
             self.wake_settle();
         }
         Ok(unsettled)

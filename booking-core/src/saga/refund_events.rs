@@ -17,6 +17,7 @@ impl Saga {
             Box::pin(async move { transact(conn, event, &refund).await })
         });
         let booking = told.await?;
+        failpoint!("refund_event.settled");
         self.inner.wake.refunds.notify_one();
         self.tell_owner_of(booking).await;
         Ok(())
@@ -39,6 +40,7 @@ async fn transact(conn: &mut Conn, event: i64, refund: &Refund) -> Result<End<To
         inbox::done(conn, event, "unknown_refund", true).await?;
         return Ok(End::Commit(None));
     };
+    failpoint!("refund_event.locked");
     let open = matches!(state.as_str(), "DUE" | "REQUESTED");
     let result = match (refund.status, open) {
         (RefundStatus::Pending, true) => {
@@ -64,6 +66,7 @@ async fn transact(conn: &mut Conn, event: i64, refund: &Refund) -> Result<End<To
     if let Some(booking) = booking.filter(|_| open) {
         bookings::touch(conn, booking).await?;
     }
+    failpoint!("refund_event.row_changed");
     inbox::done(conn, event, result, false).await?;
     Ok(End::Commit(booking))
 }

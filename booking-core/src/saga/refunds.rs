@@ -45,10 +45,14 @@ impl Saga {
     }
 
     async fn refund(&self, due: &DueRefund) -> Result<(), SagaError> {
+        if repeats!("refund.call") {
+            let _ = self.ask_to_refund(due).await;
+        }
         let told = match &due.provider_id {
             Some(id) => self.ask_about(id).await,
             None => self.ask_to_refund(due).await,
         };
+        failpoint!("refund.called");
         let (id, booking, tries) = (due.id, due.booking, due.tries);
         let payment = &due.payment;
         match &told {
@@ -79,6 +83,7 @@ impl Saga {
                             refunds::put_off(conn, id, None, pause_ms(tries), Some(text)).await?;
                         }
                     }
+                    failpoint!("refund.row_changed");
                     if let (Some(booking), Told::Processed(_) | Told::Failed(_)) = (booking, &*told) {
                         bookings::touch(conn, booking).await?;
                     }
@@ -86,6 +91,7 @@ impl Saga {
                 })
             })
             .await?;
+        failpoint!("refund.recorded");
         if parked == Some(true) {
             tracing::error!(payment, "refund attempts used up, an operator has to look");
         }

@@ -25,6 +25,7 @@ impl Saga {
         for (row, error) in taken.unreadable {
             self.row_failed(row, &error).await?;
         }
+        failpoint!("relay.taken");
         let mut applied = Vec::new();
         let mut left = Vec::new();
         let mut outage = None;
@@ -43,6 +44,7 @@ impl Saga {
                 Err(SagaError::Internal(text)) => self.row_failed(row.id, &text).await?,
             }
         }
+        failpoint!("relay.applied");
         let count = if applied.is_empty() { 0 } else { outbox::mark(self.db(), applied).await? };
         if !left.is_empty() {
             outbox::put_off(self.db(), left, PUT_OFF_MS).await?;

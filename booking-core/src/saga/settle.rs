@@ -151,6 +151,7 @@ impl Saga {
         let shared = Arc::new(payment.clone());
         for _ in 0..LOOKS_MAX {
             let (seen, rescue) = self.look(booking, payment).await?;
+            failpoint!("settle.looked");
             let payment = Arc::clone(&shared);
             let settlement = self
                 .db()
@@ -172,6 +173,7 @@ impl Saga {
                 Settlement::Skipped => return Ok(()),
                 Settlement::LookAgain => {}
                 Settlement::Done { refund } => {
+                    failpoint!("settle.refund_due");
                     if refund {
                         self.inner.wake.refunds.notify_one();
                     }
@@ -179,8 +181,10 @@ impl Saga {
                     return Ok(());
                 }
                 Settlement::Confirmed(committed) => {
+                    failpoint!("settle.confirmed");
                     tracing::info!(show = %committed.change.show, payment = shared.id, "confirmed");
                     self.apply_now(&committed).await;
+                    failpoint!("settle.applied");
                     self.tell_owner_of(booking).await;
                     return Ok(());
                 }
@@ -269,11 +273,13 @@ async fn transact(
     if !inbox::lock(conn, event).await? {
         return Ok(End::Rollback(Settlement::Skipped));
     }
+    failpoint!("settle.event_locked");
     let booking = match booking {
         Some(id) => bookings::lock(conn, id).await?,
         None => None,
     };
     let stored = payments::upsert_and_lock(conn, provider, payment, booking.as_ref().map(|booking| booking.id)).await?;
+    failpoint!("settle.payment_stored");
     if stored.order != payment.order {
         let text = format!("payment {} is known with another order", payment.id);
         return Err(DbError::Fault(text).into());
@@ -323,6 +329,7 @@ async fn confirm(
     if !whole {
         return refund(conn, event, payment, Some(booking), "seats_taken").await;
     }
+    failpoint!("settle.seats_locked");
     let reason = if is_rescue { "rescue" } else { "settle" };
     let change = SeatChange {
         show: booking.show,
@@ -334,9 +341,13 @@ async fn confirm(
         reason,
     };
     let changed = change_seats(conn, &change).await?;
+    failpoint!("settle.seats_changed");
     bookings::confirm(conn, booking.id).await?;
+    failpoint!("settle.booking_confirmed");
     payments::set_outcome(conn, &payment.id, PaymentOutcome::Booking).await?;
+    failpoint!("settle.outcome_set");
     inbox::done(conn, event, if is_rescue { "rescued" } else { "confirmed" }, false).await?;
+    failpoint!("settle.event_done");
     let cause = Cause {
         booking: Some(booking.id),
         customer: Some(booking.customer.clone()),
@@ -354,9 +365,11 @@ async fn refund(
     reason: &'static str,
 ) -> Result<End<Settlement>, TryError> {
     payments::set_outcome(conn, &payment.id, PaymentOutcome::Refund(reason)).await?;
+    failpoint!("settle.refund_chosen");
     let paid =
         Settled { payment: payment.id.clone(), booking: booking.map(|booking| booking.id), amount: payment.amount };
     refunds::insert(conn, &paid, reason).await?;
+    failpoint!("settle.refund_inserted");
     if let Some(booking) = booking {
         bookings::touch(conn, booking.id).await?;
     }

@@ -46,12 +46,14 @@ impl Loader {
         if reply.code() != "OK" {
             return Ok(false);
         }
+        failpoint!("loader.begun");
         let map = self.ledger.read_map(row.show).await.map_err(ledger_failed)?;
         let Some(map) = map.filter(|map| map.generation == generation) else { return Ok(false) };
         let target = Target { connected, keys, show: row.show, generation, mode: "load" };
         if !self.apply_rows(&target, &map.sale, &map.seats).await? {
             return Ok(false);
         }
+        failpoint!("loader.filled");
         let reply = self.call(connected, &self.link.scripts.complete, keys, generation, &|_| {}).await?;
         accepted(&reply)
     }
