@@ -3,13 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::config::Config;
+use crate::config::{Config, ProviderName, ProvidersConfig, Secret};
 use crate::db::{Db, DbError};
 use crate::holds::{HoldConfig, HoldError, HoldStore};
 use crate::layouts::Layouts;
 use crate::metrics as names;
-use crate::payments::ProviderError;
-use crate::payments::razorpay::Razorpay;
+use crate::payments::{PaymentProvider, ProviderError, Providers, Razorpay, Stripe};
 use crate::saga::{Saga, SagaConfig};
 use crate::shutdown::Shutdown;
 
@@ -35,7 +34,7 @@ pub enum StartError {
     Database(#[from] DbError),
     #[error("SEATWIRE_REDIS_URL: {0}")]
     Holds(#[from] HoldError),
-    #[error("SEATWIRE_PROVIDER_URL: {0}")]
+    #[error("payment provider: {0}")]
     Provider(#[from] ProviderError),
 }
 
@@ -57,9 +56,7 @@ impl App {
         let db = Db::new(config.database_url.expose(), config.database_pool)?;
         let ledger = Arc::new(db.clone());
         let holds = HoldStore::new(hold_config(&config), config.redis_url.expose(), ledger)?;
-        let provider =
-            Razorpay::new(&config.provider_url, &config.provider_key_id, config.provider_key_secret.expose())?;
-        let saga = Saga::new(saga_config(&config), db.clone(), holds.clone(), Arc::new(provider));
+        let saga = Saga::new(saga_config(&config), db.clone(), holds.clone(), providers(&config.providers)?);
         let layouts = Layouts::new(db.clone());
         Ok(Arc::new(Self { config, db, holds, layouts, saga }))
     }
@@ -139,13 +136,31 @@ fn ms(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
+fn providers(config: &ProvidersConfig) -> Result<Providers, ProviderError> {
+    let keys = |secrets: &[Secret]| secrets.iter().map(|secret| secret.expose().as_bytes().to_vec()).collect();
+    let mut all: Vec<Arc<dyn PaymentProvider>> = Vec::new();
+    if let Some(config) = &config.razorpay {
+        let razorpay = Razorpay::new(&config.url, &config.key_id, config.key_secret.expose())?;
+        all.push(Arc::new(razorpay.with_webhook_secrets(keys(&config.webhook_secrets))));
+    }
+    if let Some(config) = &config.stripe {
+        let stripe = Stripe::new(&config.url, config.secret_key.expose())?;
+        all.push(Arc::new(stripe.with_webhook_secrets(keys(&config.webhook_secrets))));
+    }
+    if config.first == ProviderName::Stripe {
+        all.reverse();
+    }
+    let mut all = all.into_iter();
+    let first = all.next().ok_or_else(|| ProviderError::Unknown("none is configured".to_owned()))?;
+    Ok(Providers::new(first, all.collect()))
+}
+
 fn saga_config(config: &Config) -> SagaConfig {
     SagaConfig {
         claim_ms: ms(config.claim),
         seats_max: u64::from(config.hold_seats_max),
-        checkout_url: config.checkout_url.clone(),
+        checkout_url: config.providers.checkout_url.clone(),
         public_url: config.public_url.clone(),
-        webhook_secrets: config.webhook_secrets.iter().map(|s| s.expose().as_bytes().to_vec()).collect(),
         ..SagaConfig::default()
     }
 }

@@ -5,6 +5,7 @@
 
 mod args;
 mod problems;
+mod providers;
 mod secret;
 
 use std::fmt;
@@ -13,6 +14,7 @@ use std::time::Duration;
 
 pub use self::args::ServeArgs;
 use self::problems::Problems;
+pub use self::providers::{ProviderName, ProvidersConfig, RazorpayConfig, StripeConfig};
 pub use self::secret::Secret;
 
 const POSTGRES_SCHEMES: &[&str] = &["postgres://", "postgresql://"];
@@ -38,11 +40,7 @@ pub struct Config {
     pub core_secret: Secret,
     pub hold_secret: Secret,
     pub admin_token: Secret,
-    pub provider_url: String,
-    pub provider_key_id: String,
-    pub provider_key_secret: Secret,
-    pub checkout_url: String,
-    pub webhook_secrets: Vec<Secret>,
+    pub providers: ProvidersConfig,
     pub public_url: String,
     pub hold: Duration,
     pub hold_extensions: u32,
@@ -81,9 +79,9 @@ pub fn database_url(variable: &str, value: Option<String>) -> Result<Secret, Con
 
 impl ServeArgs {
     /// Reads all values.
-    pub fn check(self) -> Result<Config, ConfigErrors> {
+    pub fn check(mut self) -> Result<Config, ConfigErrors> {
         let mut problems = Problems::default();
-        let provider_url = problems.url("SEATWIRE_PROVIDER_URL", &self.provider_url);
+        let providers = ProvidersConfig::check(&mut self, &mut problems);
         let config = Config {
             core_listen: problems.address("SEATWIRE_CORE_LISTEN", &self.core_listen),
             core_http_listen: problems.address("SEATWIRE_CORE_HTTP_LISTEN", &self.core_http_listen),
@@ -94,16 +92,7 @@ impl ServeArgs {
             core_secret: problems.secret("SEATWIRE_CORE_SECRET", self.core_secret),
             hold_secret: problems.secret("SEATWIRE_HOLD_SECRET", self.hold_secret),
             admin_token: problems.secret("SEATWIRE_ADMIN_TOKEN", self.admin_token),
-            provider_key_id: problems.required("SEATWIRE_PROVIDER_KEY_ID", self.provider_key_id),
-            provider_key_secret: Secret::new(
-                problems.required("SEATWIRE_PROVIDER_KEY_SECRET", self.provider_key_secret),
-            ),
-            checkout_url: match self.checkout_url {
-                Some(url) => problems.url("SEATWIRE_CHECKOUT_URL", &url),
-                None => provider_url.clone(),
-            },
-            provider_url,
-            webhook_secrets: problems.secrets("SEATWIRE_WEBHOOK_SECRETS", self.webhook_secrets),
+            providers,
             public_url: problems.url("SEATWIRE_PUBLIC_URL", &self.public_url),
             hold: problems.duration("SEATWIRE_HOLD_MS", &self.hold_ms, 1),
             hold_extensions: problems.number("SEATWIRE_HOLD_EXTENSIONS", &self.hold_extensions, 0, 100),
@@ -178,9 +167,10 @@ pub(crate) mod tests {
         "--core-secret=0123456789abcdef",
         "--hold-secret=0123456789abcdef",
         "--admin-token=0123456789abcdef",
-        "--provider-key-id=id",
-        "--provider-key-secret=top",
-        "--webhook-secrets=one,two",
+        "--razorpay-url=http://127.0.0.1:7200/",
+        "--razorpay-key-id=id",
+        "--razorpay-key-secret=top",
+        "--razorpay-webhook-secrets=one,two",
     ];
 
     #[test]
@@ -190,26 +180,30 @@ pub(crate) mod tests {
             "--database-url=mysql://root:hunter2@h/d",
             "--database-pool=0",
             "--core-secret=hunter2",
-            "--webhook-secrets=hunter2,,",
+            "--razorpay-webhook-secrets=hunter2,,",
+            "--stripe-secret-key=hunter2",
             "--hold-ms=5m",
-            "--provider-url=ftp://x",
+            "--razorpay-url=ftp://x",
+            "--provider=paypal",
             "--log-format=xml",
             "--log=seatwire=loud",
         ];
         let text = check(&flags).unwrap_err().to_string();
         let expected = [
-            "13 configuration problems:",
+            "15 configuration problems:",
             "SEATWIRE_CORE_LISTEN (--core-listen): must be an address and port such as 127.0.0.1:7100, not \"7100\"",
             "SEATWIRE_DATABASE_URL (--database-url): must start with postgres:// or postgresql://",
             "SEATWIRE_DATABASE_POOL (--database-pool): must be a number from 1 to 1000, not \"0\"",
             "SEATWIRE_CORE_SECRET (--core-secret): must have at least 16 bytes, this one has 7",
             "SEATWIRE_HOLD_SECRET (--hold-secret): is required",
             "SEATWIRE_ADMIN_TOKEN (--admin-token): is required",
-            "SEATWIRE_PROVIDER_KEY_ID (--provider-key-id): is required",
-            "SEATWIRE_PROVIDER_KEY_SECRET (--provider-key-secret): is required",
-            "SEATWIRE_WEBHOOK_SECRETS (--webhook-secrets): has an empty secret between its commas",
+            "SEATWIRE_PROVIDER (--provider): must be razorpay or stripe, not \"paypal\"",
+            "SEATWIRE_RAZORPAY_KEY_ID (--razorpay-key-id): is required",
+            "SEATWIRE_RAZORPAY_KEY_SECRET (--razorpay-key-secret): is required",
+            "SEATWIRE_RAZORPAY_WEBHOOK_SECRETS (--razorpay-webhook-secrets): has an empty secret between its commas",
+            "SEATWIRE_STRIPE_WEBHOOK_SECRETS (--stripe-webhook-secrets): is required",
             "SEATWIRE_HOLD_MS (--hold-ms): must be a number from 1 to 86400000, not \"5m\"",
-            "SEATWIRE_PROVIDER_URL (--provider-url): must be a URL",
+            "SEATWIRE_RAZORPAY_URL (--razorpay-url): must be a URL",
             "SEATWIRE_LOG_FORMAT (--log-format): must be text or json, not \"xml\"",
             "SEATWIRE_LOG (--log): is no log filter",
         ];
@@ -222,11 +216,27 @@ pub(crate) mod tests {
     #[test]
     fn defaults_are_those_of_the_help_and_debug_shows_no_secret() {
         let config = check(RIGHT).unwrap();
-        assert_eq!(config.checkout_url, "http://127.0.0.1:7200");
-        assert_eq!(config.webhook_secrets.len(), 2);
+        assert_eq!(config.providers.checkout_url, "http://127.0.0.1:7200");
+        assert_eq!(config.providers.razorpay.as_ref().unwrap().webhook_secrets.len(), 2);
+        assert_eq!((config.providers.first, config.providers.stripe.is_some()), (ProviderName::Razorpay, false));
         assert_eq!(config.hold, Duration::from_secs(300));
         let debug = format!("{config:?}");
         assert!(!debug.contains("0123456789") && !debug.contains("u:p@"), "{debug}");
+    }
+
+    #[test]
+    fn a_provider_is_configured_whole_and_the_named_one_takes_new_orders() {
+        let with = |flags: &[&str]| check(&[RIGHT, flags].concat());
+        let stripe = ["--stripe-secret-key=sk_1", "--stripe-webhook-secrets=whsec_1"];
+        let both = with(&[&stripe[..], &["--provider=stripe", "--checkout-url=http://127.0.0.1:1"]].concat()).unwrap();
+        assert_eq!((both.providers.first, both.providers.razorpay.is_some()), (ProviderName::Stripe, true));
+        assert_eq!(both.providers.stripe.unwrap().url, "https://api.stripe.com");
+        let text = with(&[&stripe[..], &["--provider=stripe"]].concat()).unwrap_err().to_string();
+        assert!(text.contains("SEATWIRE_CHECKOUT_URL (--checkout-url): is required with a real provider"), "{text}");
+        let text = with(&["--provider=stripe"]).unwrap_err().to_string();
+        assert!(text.contains("SEATWIRE_PROVIDER (--provider): is stripe, but"), "{text}");
+        let text = check(&RIGHT[..4]).unwrap_err().to_string();
+        assert!(text.starts_with("1 configuration problem:\n  SEATWIRE_PROVIDER (--provider): no payment"), "{text}");
     }
 
     #[test]

@@ -44,6 +44,9 @@ metrics_table! {
     WEBHOOKS_STORED: Counter = "seatwire_core_webhooks_stored_total", "Webhook events committed to the inbox, repetitions included.";
     WEBHOOK_COMMITS: Counter = "seatwire_core_webhook_commits_total", "Commits that stored them; one may carry several.";
     EVENTS_SETTLED: Counter = "seatwire_core_payment_events_settled_total", "Payment events settled, by result; a retried commit counts again.";
+    PROVIDER_CALLS: Counter = "seatwire_core_provider_calls_total", "Calls to payment providers, by provider, call and outcome (ok, refused, failed, unanswered).";
+    PROVIDER_SECONDS: Histogram = "seatwire_core_provider_seconds", "Time of a call to a payment provider with all its attempts, by provider and call.";
+    PROVIDER_BREAKER: Gauge = "seatwire_core_provider_breaker", "0 while a payment provider is called, 1 while one call tries whether it is back, 2 while it is left alone.";
     PUSHES_DROPPED: Counter = "seatwire_core_pushes_dropped_total", "Pushes to customers that were not published.";
 }
 

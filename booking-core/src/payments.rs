@@ -1,14 +1,31 @@
 //! Payment providers behind one trait. Amounts are integers in minor units; nothing in here touches the database.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`razorpay`], [`stripe`] | one provider each: its API, its webhooks' signature and events |
+//! | [`providers`] | those that are configured, found by name |
+//! | `api`, [`breaker`] | calls with deadline, back-off and a breaker, the same for all |
+//! | [`event`], [`signature`] | what a webhook is reduced to, and how its HMAC is compared |
 
+mod api;
+pub mod breaker;
 pub mod event;
+pub(crate) mod form;
+pub mod providers;
 pub mod razorpay;
 pub mod signature;
+pub mod stripe;
+
+use std::time::SystemTime;
 
 use futures_util::future::BoxFuture;
+use hyper::HeaderMap;
 use serde::{Deserialize, Serialize};
 
-pub use event::ProviderEvent;
+pub use event::{ParsedEvent, ProviderEvent};
+pub use providers::Providers;
 pub use razorpay::Razorpay;
+pub use stripe::Stripe;
 
 /// What a call to a provider came to when it did not succeed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -24,6 +41,19 @@ pub enum ProviderError {
         /// The provider's description.
         text: String,
     },
+    /// The provider repeats a failure that it stored under this idempotency key: nothing more will come of the key.
+    /// What the first call did has to be looked up; then the call may be made anew, under another key.
+    #[error("provider repeats a stored failure: {0}")]
+    Spent(String),
+}
+
+/// Why a webhook is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BadWebhook {
+    /// The signature is missing, wrong, or of another time.
+    Signature,
+    /// Signed, but no event.
+    Syntax,
 }
 
 /// An order to be made.
@@ -100,10 +130,17 @@ pub struct Refund {
     pub status: RefundStatus,
 }
 
-/// What the saga asks of a payment provider. Every call has a deadline of its own.
+/// What the saga asks of a payment provider. Every call has a deadline of its own, and is refused at once while the
+/// provider is known to be down.
 pub trait PaymentProvider: Send + Sync + 'static {
-    /// The provider's name, as stored beside orders, payments and events.
+    /// The provider's name, as stored beside orders, payments and events; its webhooks come to `/webhooks/NAME`.
     fn name(&self) -> &'static str;
+
+    /// Checks a webhook's signature over the raw body, then reads the event.
+    ///
+    /// # Errors
+    /// [`BadWebhook`]; never for what the event says.
+    fn read_webhook(&self, headers: &HeaderMap, body: &[u8], now: SystemTime) -> Result<ParsedEvent, BadWebhook>;
 
     /// Makes an order; an unused one is harmless.
     fn create_order(&self, order: NewOrder) -> BoxFuture<'_, Result<Order, ProviderError>>;

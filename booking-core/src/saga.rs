@@ -44,9 +44,10 @@ use tokio::sync::{Notify, mpsc};
 use crate::db::outbox::AppliedRow;
 use crate::db::{Db, DbError};
 use crate::holds::{HoldError, HoldStore};
-use crate::payments::PaymentProvider;
+use crate::payments::form::percent_encoded;
+use crate::payments::{PaymentProvider, Providers};
 
-/// Times, caps, addresses and webhook secrets.
+/// Times, caps and addresses.
 #[derive(Clone)]
 pub struct SagaConfig {
     /// How long a pending booking waits for its payment.
@@ -73,8 +74,6 @@ pub struct SagaConfig {
     pub checkout_url: String,
     /// The page that the checkout returns to.
     pub public_url: String,
-    /// Secrets of webhook signatures; any may match.
-    pub webhook_secrets: Vec<Vec<u8>>,
 }
 
 impl Default for SagaConfig {
@@ -92,7 +91,6 @@ impl Default for SagaConfig {
             relay_age_ms: 500,
             checkout_url: String::new(),
             public_url: String::new(),
-            webhook_secrets: Vec::new(),
         }
     }
 }
@@ -142,7 +140,7 @@ struct Inner {
     config: SagaConfig,
     db: Db,
     holds: HoldStore,
-    provider: Arc<dyn PaymentProvider>,
+    providers: Providers,
     wake: Wakes,
     intake: intake::Intake,
     marks: mpsc::Sender<AppliedRow>,
@@ -163,11 +161,12 @@ const MARKS_MAX: usize = 4_096;
 impl Saga {
     /// A saga without workers; see [`Self::spawn`].
     #[must_use]
-    pub fn new(config: SagaConfig, db: Db, holds: HoldStore, provider: Arc<dyn PaymentProvider>) -> Self {
+    pub fn new(config: SagaConfig, db: Db, holds: HoldStore, providers: impl Into<Providers>) -> Self {
         let (marks, marks_taken) = mpsc::channel(MARKS_MAX);
         let marks_taken = Mutex::new(Some(marks_taken));
+        let providers = providers.into();
         let intake = intake::Intake::default();
-        let inner = Inner { config, db, holds, provider, wake: Wakes::default(), intake, marks, marks_taken };
+        let inner = Inner { config, db, holds, providers, wake: Wakes::default(), intake, marks, marks_taken };
         Self { inner: Arc::new(inner) }
     }
 
@@ -189,12 +188,14 @@ impl Saga {
         &self.inner.db
     }
 
-    pub(crate) fn provider_name(&self) -> &'static str {
-        self.inner.provider.name()
+    pub(crate) fn providers(&self) -> &Providers {
+        &self.inner.providers
     }
 
-    pub(crate) fn webhook_secrets(&self) -> &[Vec<u8>] {
-        &self.inner.config.webhook_secrets
+    /// The provider that a row names.
+    fn provider(&self, name: &str) -> Result<&dyn PaymentProvider, SagaError> {
+        let provider = self.inner.providers.named(name);
+        provider.ok_or_else(|| SagaError::Unavailable(format!("the payment provider {name} is not configured")))
     }
 
     /// An event was stored in the inbox by this process.
@@ -214,18 +215,6 @@ fn booking_of_receipt(receipt: &str) -> Option<BookingId> {
     receipt.strip_prefix("sw_")?.parse().ok()
 }
 
-fn percent_encoded(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() * 2);
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~') {
-            out.push(char::from(byte));
-        } else {
-            out.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -238,10 +227,5 @@ mod tests {
         for other in ["", "sw_", "invoice-7", &booking.to_hex()] {
             assert_eq!(booking_of_receipt(other), None, "{other}");
         }
-    }
-
-    #[test]
-    fn return_addresses_are_one_query_value() {
-        assert_eq!(percent_encoded("http://a:1/?b=c&d"), "http%3A%2F%2Fa%3A1%2F%3Fb%3Dc%26d");
     }
 }

@@ -1,7 +1,8 @@
-//! Intake of the provider's webhooks: signature over the raw body, stored in the inbox, committed, 200. What the event
+//! Intake of the providers' webhooks: signature over the raw body, stored in the inbox, committed, 200. What the event
 //! leads to is a worker's business; nothing here is refused for a business reason.
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use axum::Router;
 use axum::body::Body;
@@ -13,8 +14,7 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use sha2::{Digest, Sha256};
 
 use crate::db::inbox::NewEvent;
-use crate::payments::event::{self, ParsedEvent};
-use crate::payments::{ProviderEvent, signature};
+use crate::payments::{BadWebhook, ParsedEvent, PaymentProvider, ProviderEvent};
 use crate::saga::Saga;
 
 /// Largest body.
@@ -23,43 +23,43 @@ const BODY_BYTES_MAX: usize = 256 << 10;
 const READ_DEADLINE: Duration = Duration::from_secs(2);
 /// Storing it: the provider gives up on us after 5 seconds, and sends it again.
 const STORE_DEADLINE: Duration = Duration::from_secs(2);
-/// Longest event id that is kept.
-const EVENT_ID_MAX: usize = 100;
 
-/// The route of the webhook.
+/// `/webhooks/NAME` of each provider that is configured.
 pub fn routes(saga: Saga) -> Router {
-    Router::new().route("/webhooks/razorpay", post(razorpay)).with_state(saga)
+    let route = |provider: &Arc<dyn PaymentProvider>| {
+        let path = format!("/webhooks/{}", provider.name());
+        Router::new().route(&path, post(receive)).with_state((saga.clone(), Arc::clone(provider)))
+    };
+    saga.providers().iter().map(route).fold(Router::new(), Router::merge)
 }
 
 type Answer = (StatusCode, &'static str);
 
-async fn razorpay(State(saga): State<Saga>, headers: HeaderMap, body: Body) -> Answer {
-    match take(&saga, &headers, body).await {
+async fn receive(
+    State((saga, provider)): State<(Saga, Arc<dyn PaymentProvider>)>,
+    headers: HeaderMap,
+    body: Body,
+) -> Answer {
+    match take(&saga, &*provider, &headers, body).await {
         Ok(()) => (StatusCode::OK, "ok\n"),
         Err(answer) => {
-            tracing::warn!(status = answer.0.as_u16(), "webhook refused: {}", answer.1.trim_end());
+            let (provider, status) = (provider.name(), answer.0.as_u16());
+            tracing::warn!(provider, status, "webhook refused: {}", answer.1.trim_end());
             answer
         }
     }
 }
 
-async fn take(saga: &Saga, headers: &HeaderMap, body: Body) -> Result<(), Answer> {
+async fn take(saga: &Saga, provider: &dyn PaymentProvider, headers: &HeaderMap, body: Body) -> Result<(), Answer> {
     if !is_json(headers) {
         return Err((StatusCode::UNSUPPORTED_MEDIA_TYPE, "content type must be application/json\n"));
     }
     let body = read(body).await?;
-    let mut signatures = headers.get_all("x-razorpay-signature").iter();
-    let signed = match (signatures.next(), signatures.next()) {
-        (Some(one), None) => one.to_str().is_ok_and(|one| signature::is_valid(saga.webhook_secrets(), &body, one)),
-        _ => false,
-    };
-    if !signed {
-        return Err((StatusCode::BAD_REQUEST, "signature missing or wrong\n"));
-    }
-    let parsed = event::parse(&body).map_err(|_| (StatusCode::BAD_REQUEST, "body is not an event in JSON\n"))?;
-    let event_id = headers.get("x-razorpay-event-id").and_then(|id| id.to_str().ok());
-    let event_id = event_id.map(|id| id.chars().take(EVENT_ID_MAX).collect());
-    store(saga, new_event(saga, &body, event_id, parsed)?).await
+    let parsed = provider.read_webhook(headers, &body, SystemTime::now()).map_err(|bad| match bad {
+        BadWebhook::Signature => (StatusCode::BAD_REQUEST, "signature missing, wrong or of another time\n"),
+        BadWebhook::Syntax => (StatusCode::BAD_REQUEST, "body is not an event in JSON\n"),
+    })?;
+    store(saga, new_event(provider.name(), &body, parsed)?).await
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
@@ -79,7 +79,7 @@ async fn read(body: Body) -> Result<Bytes, Answer> {
     }
 }
 
-fn new_event(saga: &Saga, body: &[u8], event_id: Option<String>, parsed: ParsedEvent) -> Result<NewEvent, Answer> {
+fn new_event(provider: &'static str, body: &[u8], parsed: ParsedEvent) -> Result<NewEvent, Answer> {
     let (order, payment) = match &parsed.event {
         ProviderEvent::Payment(payment) => (Some(payment.order.clone()), Some(payment.id.clone())),
         ProviderEvent::Refund(refund) => (None, Some(refund.payment.clone())),
@@ -87,9 +87,9 @@ fn new_event(saga: &Saga, body: &[u8], event_id: Option<String>, parsed: ParsedE
     };
     let stored = serde_json::to_value(&parsed.event);
     Ok(NewEvent {
-        provider: saga.provider_name(),
+        provider,
         body_hash: Sha256::digest(body).into(),
-        event_id,
+        event_id: parsed.id,
         fetched: false,
         kind: parsed.kind,
         order,

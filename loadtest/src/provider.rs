@@ -1,6 +1,6 @@
-//! A simulated payment provider: an HTTP server of its own process with the shapes of Razorpay's API, a checkout page,
-//! webhooks signed with a real HMAC, and switches for everything that goes wrong with payments (late, double, lost,
-//! failed, slow). No money moves.
+//! A simulated payment provider: an HTTP server of its own process with the shapes of Razorpay's or Stripe's API, a
+//! checkout page, webhooks signed with a real HMAC, and switches for everything that goes wrong with payments (late,
+//! double, lost, failed, slow). No money moves.
 //!
 //! A request is answered only after its effect is in the journal, so a `kill -9` loses nothing that was told to
 //! anybody; at the next start the journal is replayed and undelivered webhooks go on. The switches of `/control` are
@@ -17,7 +17,9 @@ mod ledger;
 mod operations;
 mod page;
 mod pay_form;
+mod shapes;
 mod store;
+mod stripe;
 mod timetable;
 mod webhooks;
 
@@ -35,7 +37,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use control::Switches;
+pub use shapes::Shapes;
 use store::Store;
+use stripe::stored::StoredAnswers;
 
 /// Flags of `loadtest provider`.
 #[derive(Clone, clap::Args)]
@@ -46,16 +50,19 @@ pub struct ProviderArgs {
     /// Folder of the journal; made when missing. What was answered survives a kill and a restart.
     #[arg(long, env = "SEATWIRE_PROVIDER_DATA_DIR", value_name = "DIR")]
     pub data_dir: PathBuf,
-    /// Where webhooks are posted: http only. The core's is http://HOST:PORT/webhooks/razorpay.
+    /// Whose API is spoken: names, shapes and signatures.
+    #[arg(long, env = "SEATWIRE_PROVIDER_SHAPES", value_enum, default_value_t, value_name = "NAME")]
+    pub shapes: Shapes,
+    /// Where webhooks are posted: http only. The core's is http://HOST:PORT/webhooks/razorpay, or …/stripe.
     #[arg(long, env = "SEATWIRE_PROVIDER_WEBHOOK_URL", value_name = "URL", value_parser = webhooks::parse_url)]
     pub webhook_url: hyper::Uri,
     /// HMAC-SHA256 key of the webhooks' signature.
     #[arg(long, env = "SEATWIRE_PROVIDER_WEBHOOK_SECRET", hide_env_values = true, value_name = "SECRET")]
     pub webhook_secret: String,
-    /// User name of the API's basic authentication.
+    /// User name of Razorpay's basic authentication.
     #[arg(long, env = "SEATWIRE_PROVIDER_KEY_ID", value_name = "ID")]
     pub key_id: String,
-    /// Password of the API's basic authentication.
+    /// Password of Razorpay's basic authentication, or Stripe's bearer key.
     #[arg(long, env = "SEATWIRE_PROVIDER_KEY_SECRET", hide_env_values = true, value_name = "SECRET")]
     pub key_secret: String,
 }
@@ -73,6 +80,8 @@ struct App {
     store: Arc<Store>,
     switches: Arc<Switches>,
     credentials: Arc<api::Credentials>,
+    stored: Arc<StoredAnswers>,
+    shapes: Shapes,
 }
 
 /// Serves until SIGTERM or Ctrl-C. Prints one ready line on stdout when listening.
@@ -80,7 +89,7 @@ struct App {
 /// # Errors
 /// When the address is taken, or the journal can't be read, written or is in use by another provider.
 pub async fn run(args: ProviderArgs) -> anyhow::Result<()> {
-    let store = Arc::new(Store::open(&args.data_dir)?);
+    let store = Arc::new(Store::open(&args.data_dir, args.shapes)?);
     let switches = Arc::new(Switches::default());
     let credentials = Arc::new(api::Credentials::new(&args.key_id, &args.key_secret));
     let listener = TcpListener::bind(args.listen).await.with_context(|| format!("can't listen on {}", args.listen))?;
@@ -88,11 +97,11 @@ pub async fn run(args: ProviderArgs) -> anyhow::Result<()> {
 
     let stop = CancellationToken::new();
     let tasks = TaskTracker::new();
-    let sender = webhooks::Sender::new(args.webhook_url, args.webhook_secret);
+    let sender = webhooks::Sender::new(args.webhook_url, args.webhook_secret, args.shapes);
     tasks.spawn(webhooks::run(Arc::clone(&store), Arc::clone(&switches), sender, tasks.clone(), stop.clone()));
     tasks.spawn(store::run_late_changes(Arc::clone(&store), stop.clone()));
-    let server = axum::serve(listener, router(App { store, switches, credentials }))
-        .with_graceful_shutdown(stop.clone().cancelled_owned());
+    let app = App { store, switches, credentials, stored: Arc::default(), shapes: args.shapes };
+    let server = axum::serve(listener, router(app)).with_graceful_shutdown(stop.clone().cancelled_owned());
     let mut server = tokio::spawn(server.into_future());
 
     println!("{}", serde_json::json!({"ready": true, "provider": address.to_string(), "pid": std::process::id()}));
@@ -109,7 +118,10 @@ pub async fn run(args: ProviderArgs) -> anyhow::Result<()> {
 
 fn router(app: App) -> Router {
     Router::new()
-        .merge(api::routes(app.clone()))
+        .merge(match app.shapes {
+            Shapes::Razorpay => api::routes(app.clone()),
+            Shapes::Stripe => stripe::api::routes(app.clone()),
+        })
         .merge(checkout::routes())
         .merge(control::routes())
         .fallback(error::no_such_url)

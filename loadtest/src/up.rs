@@ -20,6 +20,7 @@ use tokio::{
 };
 
 use crate::launcher::{Process, Stack, StackOptions};
+use crate::provider::Shapes;
 use console::Console;
 
 /// Below the flags in `--help`.
@@ -50,6 +51,9 @@ pub struct UpArgs {
     /// Where the first gateway serves the page; if the port is taken, a free one of the same address.
     #[arg(long, env = "SEATWIRE_GATEWAY_LISTEN", default_value = "127.0.0.1:7000", value_name = "ADDRESS")]
     pub gateway_listen: SocketAddr,
+    /// Whose API the simulated payment provider speaks.
+    #[arg(long, env = "SEATWIRE_UP_PROVIDER", value_enum, default_value_t, value_name = "NAME")]
+    pub provider: Shapes,
     /// Write no demo data.
     #[arg(long, env = "SEATWIRE_UP_NO_SEED")]
     pub no_seed: bool,
@@ -101,6 +105,7 @@ fn options(args: &UpArgs) -> StackOptions {
         .gateways(args.gateways.into())
         .cores(args.cores.into())
         .gateway_listen(args.gateway_listen)
+        .provider(args.provider)
         .seed(!args.no_seed)
         .pass_environment();
     if args.proxies { options.all_proxies() } else { options }
@@ -117,7 +122,8 @@ fn greet(args: &UpArgs, stack: &Stack, after: Duration) {
     for other in addresses.gateways.iter().skip(1) {
         say(&format!("             {other}"));
     }
-    say(&format!("  Payments   {} (simulated; no money moves)", addresses.provider));
+    let shapes = args.provider.name();
+    say(&format!("  Payments   {} (simulated, in {shapes}'s shapes; no money moves)", addresses.provider));
     say(&format!("  Logs       {}", stack.logs().display()));
     if let Some(file) = &args.ready_file {
         say(&format!("  Addresses  {}", file.display()));

@@ -36,21 +36,33 @@ pub struct ServeArgs {
     /// Bearer token of the admin routes, at least 16 bytes (required)
     #[arg(long, env = "SEATWIRE_ADMIN_TOKEN", value_name = "SECRET", hide_env_values = true)]
     pub(super) admin_token: Option<String>,
-    /// Base URL of the payment provider's API
-    #[arg(long, env = "SEATWIRE_PROVIDER_URL", default_value = "http://127.0.0.1:7200", value_name = "URL")]
-    pub(super) provider_url: String,
-    /// Key id for the provider's API (required)
-    #[arg(long, env = "SEATWIRE_PROVIDER_KEY_ID", value_name = "ID")]
-    pub(super) provider_key_id: Option<String>,
-    /// Key secret for the provider's API (required)
-    #[arg(long, env = "SEATWIRE_PROVIDER_KEY_SECRET", value_name = "SECRET", hide_env_values = true)]
-    pub(super) provider_key_secret: Option<String>,
-    /// Base URL of the checkout page as browsers reach it [default: the provider's URL]
+    /// Payment provider of new orders: razorpay or stripe [default: the one that is configured, else razorpay]
+    #[arg(long, env = "SEATWIRE_PROVIDER", value_name = "NAME")]
+    pub(super) provider: Option<String>,
+    /// Base URL of Razorpay's API [default: the real one]
+    #[arg(long, env = "SEATWIRE_RAZORPAY_URL", value_name = "URL")]
+    pub(super) razorpay_url: Option<String>,
+    /// Key id for Razorpay's API (required for Razorpay)
+    #[arg(long, env = "SEATWIRE_RAZORPAY_KEY_ID", value_name = "ID")]
+    pub(super) razorpay_key_id: Option<String>,
+    /// Key secret for Razorpay's API (required for Razorpay)
+    #[arg(long, env = "SEATWIRE_RAZORPAY_KEY_SECRET", value_name = "SECRET", hide_env_values = true)]
+    pub(super) razorpay_key_secret: Option<String>,
+    /// Secrets of Razorpay's webhooks, separated by commas; any may match, for rotation (required for Razorpay)
+    #[arg(long, env = "SEATWIRE_RAZORPAY_WEBHOOK_SECRETS", value_name = "SECRETS", hide_env_values = true)]
+    pub(super) razorpay_webhook_secrets: Option<String>,
+    /// Base URL of Stripe's API [default: the real one]
+    #[arg(long, env = "SEATWIRE_STRIPE_URL", value_name = "URL")]
+    pub(super) stripe_url: Option<String>,
+    /// Secret or restricted key for Stripe's API (required for Stripe)
+    #[arg(long, env = "SEATWIRE_STRIPE_SECRET_KEY", value_name = "SECRET", hide_env_values = true)]
+    pub(super) stripe_secret_key: Option<String>,
+    /// Secrets of Stripe's webhook endpoint, separated by commas; any may match, for rotation (required for Stripe)
+    #[arg(long, env = "SEATWIRE_STRIPE_WEBHOOK_SECRETS", value_name = "SECRETS", hide_env_values = true)]
+    pub(super) stripe_webhook_secrets: Option<String>,
+    /// Base URL of the page where customers pay, as browsers reach it [default: the provider's URL, if that is given]
     #[arg(long, env = "SEATWIRE_CHECKOUT_URL", value_name = "URL")]
     pub(super) checkout_url: Option<String>,
-    /// Secrets of webhook signatures, separated by commas; any may match, for rotation (required)
-    #[arg(long, env = "SEATWIRE_WEBHOOK_SECRETS", value_name = "SECRETS", hide_env_values = true)]
-    pub(super) webhook_secrets: Option<String>,
     /// URL of the page, where the checkout returns to
     #[arg(long, env = "SEATWIRE_PUBLIC_URL", default_value = "http://127.0.0.1:7000", value_name = "URL")]
     pub(super) public_url: String,

@@ -265,13 +265,18 @@ pub(crate) async fn standing(
     })
 }
 
+/// A booking, the provider and id of its order, and since when its time to pay is over, milliseconds.
+pub(crate) type Overdue = (BookingId, Option<(String, String)>, u64);
+
 /// Pending bookings past their time that no unprocessed event is about, with the order to ask the provider for, and
 /// for how long they are past it.
-pub(crate) async fn overdue(db: &Db, limit: i64) -> Result<Vec<(BookingId, Option<String>, u64)>, DbError> {
+pub(crate) async fn overdue(db: &Db, limit: i64) -> Result<Vec<Overdue>, DbError> {
     #[derive(QueryableByName)]
     struct Row {
         #[diesel(sql_type = SqlUuid)]
         id: Uuid,
+        #[diesel(sql_type = Nullable<Text>)]
+        provider: Option<String>,
         #[diesel(sql_type = Nullable<Text>)]
         order_id: Option<String>,
         #[diesel(sql_type = BigInt)]
@@ -279,18 +284,22 @@ pub(crate) async fn overdue(db: &Db, limit: i64) -> Result<Vec<(BookingId, Optio
     }
     db.read("overdue", move |conn| {
         Box::pin(async move {
-            let rows: Vec<Row> =
-                sql("SELECT b.id, (SELECT o.id FROM orders o WHERE o.booking_id = b.id LIMIT 1) AS order_id,
+            let rows: Vec<Row> = sql("SELECT b.id, o.provider, o.id AS order_id,
                     (extract(epoch FROM clock_timestamp() - b.expires_at) * 1000)::bigint AS overdue_ms
-                FROM bookings b WHERE b.state = 'PENDING' AND b.expires_at <= clock_timestamp()
-                    AND NOT EXISTS (SELECT FROM orders o JOIN payment_events e ON e.order_id = o.id
-                        WHERE o.booking_id = b.id AND e.processed_at IS NULL AND e.parked_at IS NULL)
+                FROM bookings b
+                LEFT JOIN LATERAL (SELECT id, provider FROM orders WHERE booking_id = b.id LIMIT 1) o ON true
+                WHERE b.state = 'PENDING' AND b.expires_at <= clock_timestamp()
+                    AND NOT EXISTS (SELECT FROM orders x JOIN payment_events e ON e.order_id = x.id
+                        WHERE x.booking_id = b.id AND e.processed_at IS NULL AND e.parked_at IS NULL)
                 ORDER BY b.expires_at LIMIT $1")
-                .bind::<BigInt, _>(limit)
-                .load(conn)
-                .await?;
+            .bind::<BigInt, _>(limit)
+            .load(conn)
+            .await?;
             rows.into_iter()
-                .map(|row| Ok((BookingId(*row.id.as_bytes()), row.order_id, unsigned(row.overdue_ms)?)))
+                .map(|row| {
+                    let order = row.provider.zip(row.order_id);
+                    Ok((BookingId(*row.id.as_bytes()), order, unsigned(row.overdue_ms)?))
+                })
                 .collect()
         })
     })

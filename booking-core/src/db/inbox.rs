@@ -85,6 +85,7 @@ pub(crate) async fn store_all(db: &Db, events: Vec<NewEvent>) -> Result<Vec<bool
 #[derive(Debug, Clone)]
 pub(crate) struct OpenEvent {
     pub(crate) id: i64,
+    pub(crate) provider: String,
     pub(crate) body: serde_json::Value,
 }
 
@@ -95,19 +96,21 @@ pub(crate) async fn open_events(db: &Db, limit: i64) -> Result<Vec<OpenEvent>, D
     struct Row {
         #[diesel(sql_type = BigInt)]
         id: i64,
+        #[diesel(sql_type = Text)]
+        provider: String,
         #[diesel(sql_type = Jsonb)]
         body: serde_json::Value,
     }
     db.read("open_events", move |conn| {
         Box::pin(async move {
-            let rows: Vec<Row> = sql("SELECT id, body FROM payment_events
+            let rows: Vec<Row> = sql("SELECT id, provider, body FROM payment_events
                 WHERE processed_at IS NULL AND parked_at IS NULL
                     AND (next_try_at <= clock_timestamp() OR next_try_at > clock_timestamp() + interval '2 minutes')
                 ORDER BY next_try_at, id LIMIT $1")
             .bind::<BigInt, _>(limit)
             .load(conn)
             .await?;
-            Ok(rows.into_iter().map(|row| OpenEvent { id: row.id, body: row.body }).collect())
+            Ok(rows.into_iter().map(|row| OpenEvent { id: row.id, provider: row.provider, body: row.body }).collect())
         })
     })
     .await

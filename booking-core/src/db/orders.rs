@@ -39,20 +39,29 @@ pub(crate) async fn insert(conn: &mut Conn, order: &OrderRow, check_ms: u64) -> 
     Ok(())
 }
 
-/// The booking and amount of an order: `None` when it is unknown.
-pub(crate) async fn find(db: &Db, id: &str) -> Result<Option<(Option<BookingId>, u64, String)>, DbError> {
+/// The booking and amount of an order of this provider: `None` when it is unknown.
+pub(crate) async fn find(
+    db: &Db,
+    provider: &'static str,
+    id: &str,
+) -> Result<Option<(Option<BookingId>, u64, String)>, DbError> {
     let id = id.to_owned();
     db.read("find_order", move |conn| {
         let id = id.clone();
-        Box::pin(async move { look(conn, &id).await })
+        Box::pin(async move { look(conn, provider, &id).await })
     })
     .await
 }
 
 /// As [`find`], inside a transaction.
-pub(crate) async fn look(conn: &mut Conn, id: &str) -> Result<Option<(Option<BookingId>, u64, String)>, TryError> {
+pub(crate) async fn look(
+    conn: &mut Conn,
+    provider: &str,
+    id: &str,
+) -> Result<Option<(Option<BookingId>, u64, String)>, TryError> {
     let row: Option<(Option<Uuid>, i64, String)> = orders::table
         .find(id)
+        .filter(orders::provider.eq(provider))
         .select((orders::booking_id, orders::amount, orders::currency))
         .first(conn)
         .await
@@ -63,32 +72,42 @@ pub(crate) async fn look(conn: &mut Conn, id: &str) -> Result<Option<(Option<Boo
     .transpose()
 }
 
-/// Orders whose turn it is to be asked for; each is put off by a time that doubles with every question, and closed
-/// when it is older than `days`.
-pub(crate) async fn take_due(db: &Db, limit: i64, first_ms: u64, days: i32) -> Result<Vec<String>, DbError> {
+/// Orders of these providers whose turn it is to be asked for, with the provider's name; each is put off by a time
+/// that doubles with every question, and closed when it is older than `days`.
+pub(crate) async fn take_due(
+    db: &Db,
+    providers: Vec<String>,
+    limit: i64,
+    first_ms: u64,
+    days: i32,
+) -> Result<Vec<(String, String)>, DbError> {
     #[derive(QueryableByName)]
     struct Row {
+        #[diesel(sql_type = Text)]
+        provider: String,
         #[diesel(sql_type = Text)]
         id: String,
         #[diesel(sql_type = Bool)]
         closed: bool,
     }
     db.read("take_due_orders", move |conn| {
+        let providers = providers.clone();
         Box::pin(async move {
             let rows: Vec<Row> = sql("UPDATE orders SET checks = checks + 1,
                     closed = created_at < clock_timestamp() - $3 * interval '1 day',
                     next_check_at = clock_timestamp() + $2 * power(2, least(checks, 9)) * interval '1 millisecond'
                 WHERE id IN (SELECT id FROM orders WHERE NOT closed AND next_check_at <= clock_timestamp()
-                    ORDER BY next_check_at LIMIT $1 FOR UPDATE SKIP LOCKED)
-                RETURNING id, closed")
+                    AND provider = ANY($4) ORDER BY next_check_at LIMIT $1 FOR UPDATE SKIP LOCKED)
+                RETURNING provider, id, closed")
             .bind::<BigInt, _>(limit)
             .bind::<BigInt, _>(signed(first_ms))
             .bind::<Integer, _>(days)
+            .bind::<diesel::sql_types::Array<Text>, _>(providers)
             .load(conn)
             .await?;
             // One that is closed now is asked for a last time.
             rows.iter().filter(|row| row.closed).for_each(|row| tracing::debug!(order = row.id, "order closed"));
-            Ok(rows.into_iter().map(|row| row.id).collect())
+            Ok(rows.into_iter().map(|row| (row.provider, row.id)).collect())
         })
     })
     .await

@@ -18,6 +18,8 @@ pub(crate) const ATTEMPTS_MAX: i32 = 5;
 #[derive(Debug, Clone)]
 pub(crate) struct DueRefund {
     pub(crate) id: Uuid,
+    /// The payment's provider.
+    pub(crate) provider: String,
     pub(crate) payment: String,
     pub(crate) booking: Option<BookingId>,
     pub(crate) amount: u64,
@@ -64,14 +66,21 @@ fn key_part(payment: &str) -> String {
     format!("{part:_<10}")
 }
 
-/// Takes refunds whose turn it is: they are REQUESTED from here on, and put off for `lease_ms`, so that another
-/// worker does not ask at the same time (if it did, the key makes it harmless). None is put off for longer than half a
-/// minute: one that seems to be was so before the server's clock was set back, and is due.
-pub(crate) async fn take_due(db: &Db, limit: i64, lease_ms: u64) -> Result<Vec<DueRefund>, DbError> {
+/// Takes refunds of these providers whose turn it is: they are REQUESTED from here on, and put off for `lease_ms`, so
+/// that another worker does not ask at the same time (if it did, the key makes it harmless). None is put off for longer
+/// than half a minute: one that seems to be was so before the server's clock was set back, and is due.
+pub(crate) async fn take_due(
+    db: &Db,
+    providers: Vec<String>,
+    limit: i64,
+    lease_ms: u64,
+) -> Result<Vec<DueRefund>, DbError> {
     #[derive(QueryableByName)]
     struct Row {
         #[diesel(sql_type = SqlUuid)]
         id: Uuid,
+        #[diesel(sql_type = Text)]
+        provider: String,
         #[diesel(sql_type = Text)]
         payment_id: String,
         #[diesel(sql_type = Nullable<SqlUuid>)]
@@ -86,22 +95,31 @@ pub(crate) async fn take_due(db: &Db, limit: i64, lease_ms: u64) -> Result<Vec<D
         tries: i32,
     }
     db.read("take_due_refunds", move |conn| {
+        let providers = providers.clone();
         Box::pin(async move {
-            let rows: Vec<Row> = sql("UPDATE refunds SET state = 'REQUESTED', tries = tries + 1,
-                    requested_at = coalesce(requested_at, clock_timestamp()),
+            let rows: Vec<Row> = sql("UPDATE refunds r SET state = 'REQUESTED', tries = r.tries + 1,
+                    requested_at = coalesce(r.requested_at, clock_timestamp()),
                     next_try_at = clock_timestamp() + $2 * interval '1 millisecond'
-                WHERE id IN (SELECT id FROM refunds WHERE state IN ('DUE', 'REQUESTED') AND parked_at IS NULL
-                    AND (next_try_at <= clock_timestamp() OR next_try_at > clock_timestamp() + interval '2 minutes')
-                    ORDER BY next_try_at LIMIT $1 FOR UPDATE SKIP LOCKED)
-                RETURNING id, payment_id, booking_id, amount, idempotency_key, provider_refund_id, tries")
+                FROM payments p
+                WHERE p.id = r.payment_id AND r.id IN (
+                    SELECT due.id FROM refunds due JOIN payments paid ON paid.id = due.payment_id
+                    WHERE due.state IN ('DUE', 'REQUESTED') AND due.parked_at IS NULL
+                        AND (due.next_try_at <= clock_timestamp()
+                            OR due.next_try_at > clock_timestamp() + interval '2 minutes')
+                        AND paid.provider = ANY($3)
+                    ORDER BY due.next_try_at LIMIT $1 FOR UPDATE OF due SKIP LOCKED)
+                RETURNING r.id, p.provider, r.payment_id, r.booking_id, r.amount, r.idempotency_key,
+                    r.provider_refund_id, r.tries")
             .bind::<BigInt, _>(limit)
             .bind::<BigInt, _>(signed(lease_ms))
+            .bind::<diesel::sql_types::Array<Text>, _>(providers)
             .load(conn)
             .await?;
             rows.into_iter()
                 .map(|row| {
                     Ok(DueRefund {
                         id: row.id,
+                        provider: row.provider,
                         payment: row.payment_id,
                         booking: row.booking_id.map(|id| BookingId(*id.as_bytes())),
                         amount: unsigned(row.amount)?,
@@ -148,10 +166,25 @@ pub(crate) async fn processed(conn: &mut Conn, refund: Uuid, provider_id: &str) 
     Ok(rows == 1)
 }
 
-/// The provider definitely refused, or the refund failed there. The same transaction starts the next attempt under a
-/// new key; after [`ATTEMPTS_MAX`] it waits for an operator. Answers whether it was parked; `None` when the row was
-/// finished before.
-pub(crate) async fn failed(conn: &mut Conn, refund: Uuid, error: &str, wait_ms: u64) -> Result<Option<bool>, TryError> {
+/// Why an attempt ended without a refund.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// The provider definitely refused, or the refund failed there.
+    Own,
+    /// The provider failed, and repeats that under this key: no reason to give up.
+    Providers,
+}
+
+/// An attempt came to nothing. The same transaction starts the next one under a new key; after [`ATTEMPTS_MAX`] of them
+/// a fault of its own makes it wait for an operator. Answers whether it was parked; `None` when the row was finished
+/// before.
+pub(crate) async fn failed(
+    conn: &mut Conn,
+    refund: Uuid,
+    error: &str,
+    wait_ms: u64,
+    fault: Fault,
+) -> Result<Option<bool>, TryError> {
     #[derive(QueryableByName)]
     struct Row {
         #[diesel(sql_type = Text)]
@@ -178,7 +211,7 @@ pub(crate) async fn failed(conn: &mut Conn, refund: Uuid, error: &str, wait_ms: 
         booking: row.booking_id.map(|id| BookingId(*id.as_bytes())),
         amount: unsigned(row.amount)?,
     };
-    let parked = row.attempt >= ATTEMPTS_MAX;
+    let parked = fault == Fault::Own && row.attempt >= ATTEMPTS_MAX;
     insert_attempt(conn, &paid, &row.reason, row.attempt + 1, wait_ms, parked).await?;
     Ok(Some(parked))
 }

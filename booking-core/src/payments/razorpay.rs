@@ -1,36 +1,29 @@
-//! Client of Razorpay's API, which the simulated provider speaks as well. One deadline per call; reads are tried
-//! twice, writes once: whoever calls decides, with a key, whether to send a write again.
+//! Razorpay: one order a booking, which takes several attempts to pay. The simulated provider speaks it as well.
 
-use std::time::Duration;
+mod events;
+
+use std::time::SystemTime;
 
 use base64::Engine as _;
-use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use http_body_util::{BodyExt, Full, Limited};
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
-use hyper::{Method, Request, StatusCode};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use hyper::header::{AUTHORIZATION, HeaderValue};
+use hyper::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 
-use super::{NewOrder, Order, Payment, PaymentProvider, ProviderError, Refund, event};
+use super::api::{Answer, Api, Call, nonsense, shortened};
+use super::form::is_plain;
+use super::{BadWebhook, NewOrder, Order, ParsedEvent, Payment, PaymentProvider, ProviderError, Refund};
 
-/// One call, from connecting to the last byte.
-const DEADLINE: Duration = Duration::from_secs(5);
-/// Largest answer.
-const ANSWER_BYTES_MAX: usize = 1 << 20;
-/// An idle connection is dropped before a load balancer in between would drop it silently.
-const IDLE: Duration = Duration::from_secs(10);
 /// Payments and refunds in one list.
 const LIST_MAX: usize = 100;
+const JSON: &str = "application/json";
+/// The real API.
+pub const URL: &str = "https://api.razorpay.com";
 
-/// Client of the API at one base address.
+/// Client of the API at one base address, and reader of its webhooks.
 pub struct Razorpay {
-    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
-    base: String,
-    authorization: HeaderValue,
+    api: Api,
+    webhook_secrets: Vec<Vec<u8>>,
 }
 
 impl Razorpay {
@@ -39,24 +32,27 @@ impl Razorpay {
     /// # Errors
     /// When the key can't be a header.
     pub fn new(base: &str, key_id: &str, key_secret: &str) -> Result<Self, ProviderError> {
-        let connector = HttpsConnectorBuilder::new().with_webpki_roots().https_or_http().enable_http1().build();
-        let client = Client::builder(TokioExecutor::new())
-            .pool_idle_timeout(IDLE)
-            .pool_timer(TokioTimer::new())
-            .build(connector);
         let credentials = base64::engine::general_purpose::STANDARD.encode(format!("{key_id}:{key_secret}"));
         let mut authorization = HeaderValue::try_from(format!("Basic {credentials}"))
             .map_err(|_| ProviderError::Unknown("key can't be sent as a header".to_owned()))?;
         authorization.set_sensitive(true);
-        Ok(Self { client, base: base.trim_end_matches('/').to_owned(), authorization })
+        let headers = HeaderMap::from_iter([(AUTHORIZATION, authorization)]);
+        Ok(Self { api: Api::new("razorpay", base, headers), webhook_secrets: Vec::new() })
     }
 
-    async fn get(&self, path: &str) -> Result<Option<Value>, ProviderError> {
-        let answer = match self.call(Method::GET, path, None, None).await {
-            Err(ProviderError::Unknown(_)) => self.call(Method::GET, path, None, None).await,
-            answer => answer,
-        };
-        match answer {
+    /// Secrets of webhook signatures; any may match.
+    #[must_use]
+    pub fn with_webhook_secrets(self, webhook_secrets: Vec<Vec<u8>>) -> Self {
+        Self { webhook_secrets, ..self }
+    }
+
+    async fn call(&self, call: Call) -> Result<Value, ProviderError> {
+        let answer = self.api.call(&call).await?;
+        if answer.status.is_success() { Ok(answer.json()) } else { Err(refusal(&answer)) }
+    }
+
+    async fn get(&self, name: &'static str, path: String) -> Result<Option<Value>, ProviderError> {
+        match self.call(Call::get(name, path)).await {
             Ok(value) => Ok(Some(value)),
             Err(ProviderError::Refused { status: 404, .. }) => Ok(None),
             // Razorpay answers 400 to an id that it does not know.
@@ -64,73 +60,25 @@ impl Razorpay {
             Err(error) => Err(error),
         }
     }
-
-    async fn call(
-        &self,
-        method: Method,
-        path: &str,
-        body: Option<Value>,
-        idempotency: Option<&str>,
-    ) -> Result<Value, ProviderError> {
-        match tokio::time::timeout(DEADLINE, self.send(method, path, body, idempotency)).await {
-            Ok(answer) => answer,
-            Err(_) => Err(ProviderError::Unknown(format!("{path}: no answer in {DEADLINE:?}"))),
-        }
-    }
-
-    async fn send(
-        &self,
-        method: Method,
-        path: &str,
-        body: Option<Value>,
-        idempotency: Option<&str>,
-    ) -> Result<Value, ProviderError> {
-        let unknown = |e: &dyn std::fmt::Display| ProviderError::Unknown(format!("{path}: {e}"));
-        let mut request = Request::builder()
-            .method(method)
-            .uri(format!("{}{path}", self.base))
-            .header(AUTHORIZATION, self.authorization.clone());
-        if body.is_some() {
-            request = request.header(CONTENT_TYPE, "application/json");
-        }
-        if let Some(key) = idempotency {
-            request = request.header("x-refund-idempotency", key);
-        }
-        let body = body.map(|value| Bytes::from(value.to_string())).unwrap_or_default();
-        let request = request.body(Full::new(body)).map_err(|e| unknown(&e))?;
-        let response = self.client.request(request).await.map_err(|e| unknown(&e))?;
-        let status = response.status();
-        let bytes =
-            Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await.map_err(|e| unknown(&e))?.to_bytes();
-        if status.is_success() {
-            return serde_json::from_slice(&bytes).map_err(|e| unknown(&e));
-        }
-        let text = description(&bytes);
-        match status {
-            // Busy, or the same key is being worked on, or the request timed out: a later one may work.
-            StatusCode::TOO_MANY_REQUESTS | StatusCode::CONFLICT | StatusCode::REQUEST_TIMEOUT => {
-                Err(ProviderError::Unknown(format!("{path}: {status}: {text}")))
-            }
-            // Our credentials are wrong, or revoked: nobody's order or refund is to blame.
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-                Err(ProviderError::Unknown(format!("{path}: {status}: {text}")))
-            }
-            status if status.is_client_error() => Err(ProviderError::Refused { status: status.as_u16(), text }),
-            status => Err(ProviderError::Unknown(format!("{path}: {status}: {text}"))),
-        }
-    }
 }
 
-/// The provider's own words, shortened.
-fn description(body: &[u8]) -> String {
-    let value: Value = serde_json::from_slice(body).unwrap_or_default();
-    let text = value.pointer("/error/description").and_then(Value::as_str).unwrap_or("no description");
-    text.chars().take(200).collect()
-}
-
-fn nonsense(what: &str) -> impl FnOnce(serde_json::Error) -> ProviderError + use<> {
-    let what = what.to_owned();
-    move |e| ProviderError::Unknown(format!("{what} not understood: {e}"))
+fn refusal(answer: &Answer) -> ProviderError {
+    let body = answer.json();
+    let text = body.pointer("/error/description").and_then(Value::as_str).unwrap_or("no description");
+    let text = shortened(text);
+    let unknown = match answer.status {
+        // The key is being worked on; but another body under a used key is refused for good, with the same status.
+        StatusCode::CONFLICT => !text.starts_with("Different request"),
+        StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT => true,
+        // Our credentials are wrong, or revoked: nobody's order or refund is to blame. Some answers of it are 400.
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => true,
+        StatusCode::BAD_REQUEST => text.starts_with("Authentication failed"),
+        status => !status.is_client_error(),
+    };
+    if unknown {
+        return ProviderError::Unknown(format!("{}: {text}", answer.status));
+    }
+    ProviderError::Refused { status: answer.status.as_u16(), text }
 }
 
 fn order(value: Value) -> Result<Order, ProviderError> {
@@ -153,11 +101,8 @@ fn items(value: Option<Value>) -> Result<Vec<Value>, ProviderError> {
     }
 }
 
-/// Ids come from the provider or the database; what is not plain must not become part of a path.
 fn plain(id: &str) -> Result<&str, ProviderError> {
-    let good =
-        !id.is_empty() && id.len() <= 64 && id.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
-    if good { Ok(id) } else { Err(ProviderError::Refused { status: 400, text: "not an id".to_owned() }) }
+    if is_plain(id) { Ok(id) } else { Err(ProviderError::Refused { status: 400, text: "not an id".to_owned() }) }
 }
 
 impl PaymentProvider for Razorpay {
@@ -165,23 +110,27 @@ impl PaymentProvider for Razorpay {
         "razorpay"
     }
 
+    fn read_webhook(&self, headers: &HeaderMap, body: &[u8], _: SystemTime) -> Result<ParsedEvent, BadWebhook> {
+        events::read(&self.webhook_secrets, headers, body)
+    }
+
     fn create_order(&self, new: NewOrder) -> BoxFuture<'_, Result<Order, ProviderError>> {
         Box::pin(async move {
             let body = json!({"amount": new.amount, "currency": new.currency, "receipt": new.receipt});
-            order(self.call(Method::POST, "/v1/orders", Some(body), None).await?)
+            order(self.call(Call::post("create_order", "/v1/orders".to_owned(), JSON, body.to_string())).await?)
         })
     }
 
     fn order(&self, id: String) -> BoxFuture<'_, Result<Option<Order>, ProviderError>> {
-        Box::pin(async move { self.get(&format!("/v1/orders/{}", plain(&id)?)).await?.map(order).transpose() })
+        Box::pin(async move { self.get("order", format!("/v1/orders/{}", plain(&id)?)).await?.map(order).transpose() })
     }
 
     fn payments_of(&self, order: String) -> BoxFuture<'_, Result<Vec<Payment>, ProviderError>> {
         Box::pin(async move {
-            let list = items(self.get(&format!("/v1/orders/{}/payments", plain(&order)?)).await?)?;
+            let list = items(self.get("payments_of", format!("/v1/orders/{}/payments", plain(&order)?)).await?)?;
             let mut payments = Vec::new();
             for entity in list {
-                payments.extend(event::payment(entity).map_err(nonsense("payment"))?);
+                payments.extend(events::payment(entity).map_err(nonsense("payment"))?);
             }
             Ok(payments)
         })
@@ -190,23 +139,24 @@ impl PaymentProvider for Razorpay {
     fn refund(&self, payment: String, amount: u64, key: String) -> BoxFuture<'_, Result<Refund, ProviderError>> {
         Box::pin(async move {
             let path = format!("/v1/payments/{}/refund", plain(&payment)?);
-            let answer = self.call(Method::POST, &path, Some(json!({"amount": amount})), Some(&key)).await?;
-            event::refund(answer).map_err(nonsense("refund"))
+            let call = Call::post("refund", path, JSON, json!({"amount": amount}).to_string());
+            let answer = self.call(call.keyed("x-refund-idempotency", &key)?).await?;
+            events::refund(answer).map_err(nonsense("refund"))
         })
     }
 
     fn refund_status(&self, id: String) -> BoxFuture<'_, Result<Option<Refund>, ProviderError>> {
         Box::pin(async move {
-            let answer = self.get(&format!("/v1/refunds/{}", plain(&id)?)).await?;
-            answer.map(event::refund).transpose().map_err(nonsense("refund"))
+            let answer = self.get("refund_status", format!("/v1/refunds/{}", plain(&id)?)).await?;
+            answer.map(events::refund).transpose().map_err(nonsense("refund"))
         })
     }
 
     fn refunds_of(&self, payment: String) -> BoxFuture<'_, Result<Vec<Refund>, ProviderError>> {
         Box::pin(async move {
             let path = format!("/v1/payments/{}/refunds?count={LIST_MAX}", plain(&payment)?);
-            let list = items(self.get(&path).await?)?;
-            list.into_iter().map(|entity| event::refund(entity).map_err(nonsense("refund"))).collect()
+            let list = items(self.get("refunds_of", path).await?)?;
+            list.into_iter().map(|entity| events::refund(entity).map_err(nonsense("refund"))).collect()
         })
     }
 }

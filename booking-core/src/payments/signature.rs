@@ -1,4 +1,4 @@
-//! Signatures of webhooks: HMAC-SHA256 over the raw body, hexadecimal, compared in constant time.
+//! HMAC-SHA256 of webhooks, compared in constant time.
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
@@ -7,16 +7,28 @@ use sha2::Sha256;
 /// still on their way. Upper-case digits are accepted.
 #[must_use]
 pub fn is_valid(secrets: &[Vec<u8>], body: &[u8], header: &str) -> bool {
-    let mut given = [0_u8; 32];
-    if hex::decode_to_slice(header, &mut given).is_err() {
-        return false;
+    digest(header).is_some_and(|given| is_any_valid(secrets, &[body], &[given]))
+}
+
+/// Exactly 64 hexadecimal digits.
+pub(super) fn digest(hex: &str) -> Option<[u8; 32]> {
+    let mut digest = [0_u8; 32];
+    hex::decode_to_slice(hex, &mut digest).ok()?;
+    Some(digest)
+}
+
+/// Whether any of the digests signs the parts, one after another, under any of the secrets. Every pair is tried, so
+/// that time does not tell which one matched.
+pub(super) fn is_any_valid(secrets: &[Vec<u8>], parts: &[&[u8]], digests: &[[u8; 32]]) -> bool {
+    let mut valid = false;
+    for secret in secrets {
+        let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret) else { continue };
+        parts.iter().for_each(|part| mac.update(part));
+        for digest in digests {
+            valid |= mac.clone().verify_slice(digest).is_ok();
+        }
     }
-    // Every secret is tried, so that time does not tell which one matched.
-    secrets.iter().fold(false, |valid, secret| {
-        let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret) else { return valid };
-        mac.update(body);
-        mac.verify_slice(&given).is_ok() | valid
-    })
+    valid
 }
 
 #[cfg(test)]

@@ -136,16 +136,17 @@ impl Saga {
         };
         let booking = begun.booking;
         let new = NewOrder { receipt: receipt(booking), amount, currency: currency.clone() };
+        let provider = self.providers().for_new_orders();
         if repeats!("book.order") {
-            let _ = self.inner.provider.create_order(new.clone()).await;
+            let _ = provider.create_order(new.clone()).await;
         }
-        let order = self.inner.provider.create_order(new).await.map_err(|e| {
+        let order = provider.create_order(new).await.map_err(|e| {
             tracing::warn!(show = %command.show, "no order: {e}");
             ClaimError::NotCommitted(SagaError::Unavailable(e.to_string()))
         })?;
         let order = OrderRow {
             id: order.id,
-            provider: self.provider_name(),
+            provider: provider.name(),
             booking: Some(booking),
             receipt: receipt(booking),
             amount,

@@ -40,9 +40,14 @@ impl Saga {
         }
     }
 
-    async fn expire(&self, booking: BookingId, order: Option<String>, overdue_ms: u64) -> Result<bool, SagaError> {
-        if let Some(order) = order {
-            match self.ask_for(&order).await {
+    async fn expire(
+        &self,
+        booking: BookingId,
+        order: Option<(String, String)>,
+        overdue_ms: u64,
+    ) -> Result<bool, SagaError> {
+        if let Some((provider, order)) = order {
+            match self.ask_for(&provider, &order).await {
                 Ok(0) => {}
                 // The inbox has it now; settlement decides.
                 Ok(_) if overdue_ms < self.inner.config.ask_ms => return Ok(false),

@@ -22,14 +22,18 @@ impl Saga {
     /// When they can't be taken, or not all of them could be asked for.
     pub async fn reconcile_once(&self) -> Result<usize, SagaError> {
         let config = &self.inner.config;
-        let due = orders::take_due(self.db(), BATCH, config.reconcile_ms, config.reconcile_days).await?;
+        let names = self.providers().names();
+        let due = orders::take_due(self.db(), names, BATCH, config.reconcile_ms, config.reconcile_days).await?;
         let count = due.len();
-        let failures: Vec<(String, SagaError)> = futures_util::stream::iter(due)
-            .map(|order| async move { self.ask_for(&order).await.err().map(|error| (order, error)) })
-            .buffer_unordered(AT_ONCE)
-            .filter_map(|failure| async move { failure })
-            .collect()
-            .await;
+        let failures: Vec<(String, SagaError)> =
+            futures_util::stream::iter(due)
+                .map(|(provider, order)| async move {
+                    self.ask_for(&provider, &order).await.err().map(|error| (order, error))
+                })
+                .buffer_unordered(AT_ONCE)
+                .filter_map(|failure| async move { failure })
+                .collect()
+                .await;
         let (unasked, mut errors): (Vec<String>, Vec<SagaError>) = failures.into_iter().unzip();
         let Some(error) = errors.pop() else { return Ok(count) };
         // A question that could not be asked does not count.
@@ -39,8 +43,9 @@ impl Saga {
 
     /// Asks the provider for the payments of an order; answers how many captured ones are not settled yet. Those are
     /// in the inbox when this returns.
-    pub(super) async fn ask_for(&self, order: &str) -> Result<usize, SagaError> {
-        let found = self.inner.provider.payments_of(order.to_owned()).await;
+    pub(super) async fn ask_for(&self, provider: &str, order: &str) -> Result<usize, SagaError> {
+        let provider = self.provider(provider)?;
+        let found = provider.payments_of(order.to_owned()).await;
         let found = found.map_err(|e| SagaError::Unavailable(e.to_string()))?;
         failpoint!("reconcile.answered");
         let mut unsettled = 0;
@@ -57,7 +62,7 @@ impl Saga {
             hash.update(b"fetched payment ");
             hash.update(body.to_string().as_bytes());
             let event = NewEvent {
-                provider: self.provider_name(),
+                provider: provider.name(),
                 body_hash: hash.finalize().into(),
                 event_id: None,
                 fetched: true,

@@ -53,7 +53,8 @@ async fn transact(conn: &mut Conn, event: i64, refund: &Refund) -> Result<End<To
         }
         (RefundStatus::Failed, true) => {
             refunds::put_off(conn, id, Some(&refund.id), 0, None).await?;
-            refunds::failed(conn, id, "the provider says that it failed", NEXT_ATTEMPT_MS).await?;
+            let error = "the provider says that it failed";
+            refunds::failed(conn, id, error, NEXT_ATTEMPT_MS, refunds::Fault::Own).await?;
             "refund_failed"
         }
         (RefundStatus::Failed, false) if state == "PROCESSED" => {

@@ -1,14 +1,14 @@
 //! The refund worker: asks the provider for each refund that is due, with the attempt's own key. While the outcome is
 //! unknown the same key is sent again. After a definite failure the payment's refunds are listed: one that worked is
-//! ours; else the next attempt gets a new key.
+//! ours; else the next attempt gets a new key. A key whose stored failure the provider repeats is spent in the same way.
 
 use futures_util::StreamExt;
 
 use super::refund_events::{ASK_AGAIN_MS, NEXT_ATTEMPT_MS};
 use super::{Saga, SagaError};
-use crate::db::refunds::{self, DueRefund};
+use crate::db::refunds::{self, DueRefund, Fault};
 use crate::db::{End, bookings};
-use crate::payments::{ProviderError, Refund, RefundStatus};
+use crate::payments::{PaymentProvider, ProviderError, Refund, RefundStatus};
 
 /// Refunds of one pass, and how many are asked for at a time.
 const BATCH: i64 = 32;
@@ -23,6 +23,8 @@ enum Told {
     Processed(String),
     Pending(String),
     Failed(String),
+    /// Nothing more will come of this key, through no fault of the refund.
+    Spent(String),
     Unknown(String),
 }
 
@@ -32,7 +34,7 @@ impl Saga {
     /// # Errors
     /// When they can't be taken.
     pub async fn refund_once(&self) -> Result<usize, SagaError> {
-        let due = refunds::take_due(self.db(), BATCH, LEASE_MS).await?;
+        let due = refunds::take_due(self.db(), self.providers().names(), BATCH, LEASE_MS).await?;
         let count = due.len();
         futures_util::stream::iter(due)
             .for_each_concurrent(AT_ONCE, |refund| async move {
@@ -45,12 +47,13 @@ impl Saga {
     }
 
     async fn refund(&self, due: &DueRefund) -> Result<(), SagaError> {
+        let provider = self.provider(&due.provider)?;
         if repeats!("refund.call") {
-            let _ = self.ask_to_refund(due).await;
+            let _ = ask_to_refund(provider, due).await;
         }
         let told = match &due.provider_id {
-            Some(id) => self.ask_about(id).await,
-            None => self.ask_to_refund(due).await,
+            Some(id) => ask_about(provider, id).await,
+            None => ask_to_refund(provider, due).await,
         };
         failpoint!("refund.called");
         let (id, booking, tries) = (due.id, due.booking, due.tries);
@@ -59,6 +62,7 @@ impl Saga {
             Told::Processed(_) => tracing::info!(payment, "refunded"),
             Told::Pending(_) => tracing::debug!(payment, "refund pending"),
             Told::Failed(text) => tracing::warn!(payment, "refund failed: {text}"),
+            Told::Spent(text) => tracing::info!(payment, "refund asked for anew: {text}"),
             Told::Unknown(text) => tracing::debug!(payment, tries, "refund's outcome unknown: {text}"),
         }
         let told = std::sync::Arc::new(told);
@@ -78,7 +82,12 @@ impl Saga {
                         Told::Pending(provider_id) => {
                             refunds::put_off(conn, id, Some(provider_id), ASK_AGAIN_MS, None).await?;
                         }
-                        Told::Failed(text) => parked = refunds::failed(conn, id, text, NEXT_ATTEMPT_MS).await?,
+                        Told::Failed(text) => {
+                            parked = refunds::failed(conn, id, text, NEXT_ATTEMPT_MS, Fault::Own).await?;
+                        }
+                        Told::Spent(text) => {
+                            refunds::failed(conn, id, text, pause_ms(tries), Fault::Providers).await?;
+                        }
                         Told::Unknown(text) => {
                             refunds::put_off(conn, id, None, pause_ms(tries), Some(text)).await?;
                         }
@@ -98,34 +107,33 @@ impl Saga {
         self.tell_owner_of(booking).await;
         Ok(())
     }
+}
 
-    async fn ask_to_refund(&self, due: &DueRefund) -> Told {
-        let answer = self.inner.provider.refund(due.payment.clone(), due.amount, due.key.clone()).await;
-        match answer {
-            Ok(refund) => told(refund, due.amount),
-            Err(ProviderError::Unknown(text)) => Told::Unknown(text),
-            // "Fully refunded already" is a success of an earlier attempt: look before trying anew.
-            Err(ProviderError::Refused { status, text }) => {
-                match self.inner.provider.refunds_of(due.payment.clone()).await {
-                    Ok(list) => list
-                        .into_iter()
-                        .find(|refund| refund.amount == due.amount && refund.status != RefundStatus::Failed)
-                        .map_or_else(|| Told::Failed(format!("{status}: {text}")), |found| told(found, due.amount)),
-                    Err(error) => Told::Unknown(error.to_string()),
-                }
-            }
-        }
+async fn ask_to_refund(provider: &dyn PaymentProvider, due: &DueRefund) -> Told {
+    let failure = match provider.refund(due.payment.clone(), due.amount, due.key.clone()).await {
+        Ok(refund) => return told(refund, due.amount),
+        Err(ProviderError::Unknown(text)) => return Told::Unknown(text),
+        Err(ProviderError::Refused { status, text }) => Told::Failed(format!("{status}: {text}")),
+        Err(ProviderError::Spent(text)) => Told::Spent(text),
+    };
+    // "Fully refunded already" is a success of an earlier attempt: look before trying anew.
+    match provider.refunds_of(due.payment.clone()).await {
+        Ok(list) => list
+            .into_iter()
+            .find(|refund| refund.amount == due.amount && refund.status != RefundStatus::Failed)
+            .map_or(failure, |found| told(found, due.amount)),
+        Err(error) => Told::Unknown(error.to_string()),
     }
+}
 
-    async fn ask_about(&self, provider_id: &str) -> Told {
-        match self.inner.provider.refund_status(provider_id.to_owned()).await {
-            Ok(Some(refund)) => {
-                let amount = refund.amount;
-                told(refund, amount)
-            }
-            Ok(None) => Told::Failed("the provider does not know it any more".to_owned()),
-            Err(error) => Told::Unknown(error.to_string()),
+async fn ask_about(provider: &dyn PaymentProvider, provider_id: &str) -> Told {
+    match provider.refund_status(provider_id.to_owned()).await {
+        Ok(Some(refund)) => {
+            let amount = refund.amount;
+            told(refund, amount)
         }
+        Ok(None) => Told::Failed("the provider does not know it any more".to_owned()),
+        Err(error) => Told::Unknown(error.to_string()),
     }
 }
 

@@ -22,7 +22,7 @@ use crate::db::seats::{SeatChange, change_seats, lock_seats};
 use crate::db::shows::{self, Selling};
 use crate::db::{Conn, DbError, End, TryError};
 use crate::holds::ledger::LedgerStatus;
-use crate::payments::{Payment, PaymentStatus, ProviderEvent};
+use crate::payments::{Payment, PaymentProvider, PaymentStatus, ProviderEvent};
 
 /// Events of one pass, and how many are worked on at a time.
 const BATCH: i64 = 64;
@@ -94,13 +94,16 @@ impl Saga {
 
     async fn settle_event(&self, event: &OpenEvent) -> Result<(), SagaError> {
         match serde_json::from_value(event.body.clone()) {
-            Ok(ProviderEvent::Payment(payment)) => match self.own_order(event.id, &payment).await? {
-                Some(booking) if payment.status == PaymentStatus::Captured => {
-                    self.settle_payment(event.id, &payment, booking).await
+            Ok(ProviderEvent::Payment(payment)) => {
+                let provider = self.provider(&event.provider)?;
+                match self.own_order(event.id, provider, &payment).await? {
+                    Some(booking) if payment.status == PaymentStatus::Captured => {
+                        self.settle_payment(event.id, provider.name(), &payment, booking).await
+                    }
+                    Some(booking) => self.note_failed(event.id, provider.name(), payment, booking).await,
+                    None => Ok(()),
                 }
-                Some(booking) => self.note_failed(event.id, payment, booking).await,
-                None => Ok(()),
-            },
+            }
             Ok(ProviderEvent::Refund(refund)) => self.settle_refund(event.id, refund).await,
             Ok(ProviderEvent::Other) => self.finish(event.id, "ignored", false).await,
             Ok(ProviderEvent::Unreadable { why }) => {
@@ -114,11 +117,16 @@ impl Saga {
     /// The booking of a payment's order, anchored in what we stored. An order that we don't know is looked up at the
     /// provider: with a receipt of ours it is adopted; without, it belongs to another system that shares the merchant
     /// account, and its money is not ours to touch: quarantined, and `None`.
-    async fn own_order(&self, event: i64, payment: &Payment) -> Result<Option<Option<BookingId>>, SagaError> {
-        if let Some((booking, _, _)) = orders::find(self.db(), &payment.order).await? {
+    async fn own_order(
+        &self,
+        event: i64,
+        provider: &dyn PaymentProvider,
+        payment: &Payment,
+    ) -> Result<Option<Option<BookingId>>, SagaError> {
+        if let Some((booking, _, _)) = orders::find(self.db(), provider.name(), &payment.order).await? {
             return Ok(Some(booking));
         }
-        let order = self.inner.provider.order(payment.order.clone()).await;
+        let order = provider.order(payment.order.clone()).await;
         let order = order.map_err(|e| SagaError::Unavailable(e.to_string()))?;
         let named = order.as_ref().and_then(|order| booking_of_receipt(order.receipt.as_deref()?));
         let (Some(order), Some(named)) = (order, named) else {
@@ -130,7 +138,7 @@ impl Saga {
         tracing::error!(event, order = order.id, known = booking.is_some(), "adopted an order of ours");
         let row = OrderRow {
             id: order.id,
-            provider: self.provider_name(),
+            provider: provider.name(),
             booking,
             receipt: order.receipt.unwrap_or_default(),
             amount: order.amount,
@@ -146,8 +154,13 @@ impl Saga {
         Ok(Some(booking))
     }
 
-    async fn settle_payment(&self, event: i64, payment: &Payment, booking: Option<BookingId>) -> Result<(), SagaError> {
-        let provider = self.provider_name();
+    async fn settle_payment(
+        &self,
+        event: i64,
+        provider: &'static str,
+        payment: &Payment,
+        booking: Option<BookingId>,
+    ) -> Result<(), SagaError> {
         let shared = Arc::new(payment.clone());
         for _ in 0..LOOKS_MAX {
             let (seen, rescue) = self.look(booking, payment).await?;
@@ -223,8 +236,13 @@ impl Saga {
     }
 
     /// A payment failed: it may still be captured, so nothing else happens.
-    async fn note_failed(&self, event: i64, payment: Payment, booking: Option<BookingId>) -> Result<(), SagaError> {
-        let provider = self.provider_name();
+    async fn note_failed(
+        &self,
+        event: i64,
+        provider: &'static str,
+        payment: Payment,
+        booking: Option<BookingId>,
+    ) -> Result<(), SagaError> {
         let noted = self.db().write("note_failed", move |conn| {
             let payment = payment.clone();
             Box::pin(async move {

@@ -8,6 +8,7 @@ mod guards;
 mod locking;
 mod outages;
 mod payments;
+mod providers;
 mod refusals;
 mod rig;
 mod settling;

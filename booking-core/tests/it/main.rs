@@ -17,5 +17,6 @@ mod operators;
 mod outages;
 mod port;
 mod purchase;
+mod samples;
 mod support;
 mod world;

@@ -76,9 +76,10 @@ fn config(redis: &str, postgres: &str, flags: &[&str]) -> Config {
         "--core-http-listen=127.0.0.1:0".to_owned(),
         format!("--redis-url={redis}"),
         format!("--database-url={postgres}"),
-        "--provider-key-id=id".to_owned(),
-        "--provider-key-secret=key-secret".to_owned(),
-        "--webhook-secrets=webhook-secret".to_owned(),
+        "--razorpay-key-id=id".to_owned(),
+        "--razorpay-key-secret=key-secret".to_owned(),
+        "--razorpay-webhook-secrets=webhook-secret".to_owned(),
+        "--checkout-url=http://127.0.0.1:1".to_owned(),
     ];
     all.extend(["core-secret", "hold-secret", "admin-token"].map(|flag| format!("--{flag}={SECRET}")));
     all.extend(flags.iter().map(|flag| (*flag).to_owned()));

@@ -36,7 +36,7 @@ impl World {
     pub(crate) async fn start() -> Self {
         let (redis, postgres) = stores().await;
         let provider_address = free_address();
-        let provider_flag = format!("--provider-url=http://{provider_address}");
+        let provider_flag = format!("--razorpay-url=http://{provider_address}");
         let core = Core::start(&redis.url(), &postgres.core_url(), &[&provider_flag]).await;
         let journal = tempfile::tempdir().unwrap();
         let webhook = format!("http://{}/webhooks/razorpay", core.http);

@@ -2,6 +2,8 @@
 
 use std::{fmt, net::SocketAddr, path::PathBuf, time::Duration};
 
+use crate::provider::Shapes;
+
 /// A process of a stack. Cores and gateways are counted from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Process {
@@ -70,6 +72,7 @@ pub struct StackOptions {
     pub(crate) cores: usize,
     pub(crate) gateways: usize,
     pub(crate) gateway_listen: Option<SocketAddr>,
+    pub(crate) provider: Shapes,
     pub(crate) seed: bool,
     pub(crate) opening_in: Option<Duration>,
     pub(crate) proxies: Vec<Link>,
@@ -96,6 +99,7 @@ impl StackOptions {
             cores: 1,
             gateways: 1,
             gateway_listen: None,
+            provider: Shapes::Razorpay,
             seed: true,
             opening_in: None,
             proxies: Vec::new(),
@@ -133,6 +137,12 @@ impl StackOptions {
     /// Where the first gateway listens; a free port of the same address if this one is taken.
     pub fn gateway_listen(mut self, address: SocketAddr) -> Self {
         self.gateway_listen = Some(address);
+        self
+    }
+
+    /// Whose API the simulated provider speaks; Razorpay's by default.
+    pub fn provider(mut self, shapes: Shapes) -> Self {
+        self.provider = shapes;
         self
     }
 

@@ -5,6 +5,7 @@
 use std::{ffi::OsString, net::SocketAddr};
 
 use super::{Service, StackOptions, StackSecrets};
+use crate::provider::Shapes;
 
 /// What the services have to know of each other. Behind an address may be a fault proxy.
 #[derive(Debug, Clone)]
@@ -40,6 +41,21 @@ impl Wiring {
             // Who tries things out, or plays many customers with one token, is not to be told to wait for minutes.
             ("SEATWIRE_CUSTOMER_HOLDS", "1000".to_owned()),
         ];
+        let provider = format!("http://{}", self.core_provider);
+        let (key, webhook) = (secrets.provider_key_secret.clone(), secrets.webhook.clone());
+        let provider = match options.provider {
+            Shapes::Razorpay => vec![
+                ("SEATWIRE_RAZORPAY_URL", provider),
+                ("SEATWIRE_RAZORPAY_KEY_ID", secrets.provider_key_id.clone()),
+                ("SEATWIRE_RAZORPAY_KEY_SECRET", key),
+                ("SEATWIRE_RAZORPAY_WEBHOOK_SECRETS", webhook),
+            ],
+            Shapes::Stripe => vec![
+                ("SEATWIRE_STRIPE_URL", provider),
+                ("SEATWIRE_STRIPE_SECRET_KEY", key),
+                ("SEATWIRE_STRIPE_WEBHOOK_SECRETS", webhook),
+            ],
+        };
         let hard = [
             ("SEATWIRE_CORE_LISTEN", listen.to_string()),
             ("SEATWIRE_CORE_HTTP_LISTEN", http.to_string()),
@@ -49,12 +65,9 @@ impl Wiring {
             ("SEATWIRE_CORE_SECRET", secrets.core.clone()),
             ("SEATWIRE_HOLD_SECRET", secrets.hold.clone()),
             ("SEATWIRE_ADMIN_TOKEN", secrets.admin.clone()),
-            ("SEATWIRE_PROVIDER_URL", format!("http://{}", self.core_provider)),
-            ("SEATWIRE_PROVIDER_KEY_ID", secrets.provider_key_id.clone()),
-            ("SEATWIRE_PROVIDER_KEY_SECRET", secrets.provider_key_secret.clone()),
-            ("SEATWIRE_WEBHOOK_SECRETS", secrets.webhook.clone()),
+            ("SEATWIRE_PROVIDER", options.provider.name().to_owned()),
         ];
-        environment(options, Service::Core, soft, hard)
+        environment(options, Service::Core, soft, hard.into_iter().chain(provider))
     }
 
     pub(crate) fn gateway(&self, options: &StackOptions, listen: SocketAddr) -> Environment {
@@ -74,11 +87,12 @@ impl Wiring {
     }
 
     pub(crate) fn provider(&self, options: &StackOptions) -> Environment {
-        let secrets = &self.secrets;
+        let (secrets, shapes) = (&self.secrets, options.provider.name());
         let hard = [
             ("SEATWIRE_PROVIDER_LISTEN", self.provider.to_string()),
             ("SEATWIRE_PROVIDER_DATA_DIR", self.provider_data.clone()),
-            ("SEATWIRE_PROVIDER_WEBHOOK_URL", format!("http://{}/webhooks/razorpay", self.provider_webhook)),
+            ("SEATWIRE_PROVIDER_SHAPES", shapes.to_owned()),
+            ("SEATWIRE_PROVIDER_WEBHOOK_URL", format!("http://{}/webhooks/{shapes}", self.provider_webhook)),
             ("SEATWIRE_PROVIDER_WEBHOOK_SECRET", secrets.webhook.clone()),
             ("SEATWIRE_PROVIDER_KEY_ID", secrets.provider_key_id.clone()),
             ("SEATWIRE_PROVIDER_KEY_SECRET", secrets.provider_key_secret.clone()),
@@ -87,11 +101,11 @@ impl Wiring {
     }
 }
 
-fn environment<const S: usize, const H: usize>(
+fn environment<'a, const S: usize>(
     options: &StackOptions,
     service: Service,
     soft: [(&str, String); S],
-    hard: [(&str, String); H],
+    hard: impl IntoIterator<Item = (&'a str, String)>,
 ) -> Environment {
     let callers = std::env::vars_os().filter_map(|(name, value)| {
         let name = name.into_string().ok()?;
@@ -100,5 +114,5 @@ fn environment<const S: usize, const H: usize>(
     let own = |(name, value): (&str, String)| (name.to_owned(), OsString::from(value));
     let asked = options.env.iter().filter(|(of, ..)| *of == service);
     let asked = asked.map(|(_, name, value)| (name.clone(), value.into()));
-    soft.map(own).into_iter().chain(callers).chain(hard.map(own)).chain(asked).collect()
+    soft.map(own).into_iter().chain(callers).chain(hard.into_iter().map(own)).chain(asked).collect()
 }

@@ -1,9 +1,11 @@
-//! The API under /v1: orders, payments, refunds. Basic authentication, compared in constant time. Bodies are read field
+//! Razorpay's API under /v1: orders, payments, refunds. Basic authentication, compared in constant time. Bodies are read field
 //! by field, so that each refusal names its field.
+
+use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::extract::{Path, Request, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -20,12 +22,21 @@ use super::error::ApiError;
 use super::operations::{self, NewOrder, NewRefund};
 use super::{App, now_ms};
 
-/// A hash of the expected `key id:key secret`: equally long whatever is compared.
-pub(crate) struct Credentials([u8; 32]);
+/// Hashes of the expected `key id:key secret`, and of the secret alone: equally long whatever is compared.
+pub(crate) struct Credentials {
+    pair: [u8; 32],
+    key: [u8; 32],
+}
 
 impl Credentials {
     pub(crate) fn new(key_id: &str, key_secret: &str) -> Self {
-        Self(Sha256::digest(format!("{key_id}:{key_secret}")).into())
+        let pair = Sha256::digest(format!("{key_id}:{key_secret}")).into();
+        Self { pair, key: Sha256::digest(key_secret).into() }
+    }
+
+    pub(crate) fn match_key(&self, key: &str) -> bool {
+        let given: [u8; 32] = Sha256::digest(key).into();
+        bool::from(given.ct_eq(&self.key))
     }
 
     fn match_header(&self, headers: &HeaderMap) -> bool {
@@ -33,7 +44,7 @@ impl Credentials {
         let Some(given) = given.and_then(|value| value.strip_prefix("Basic ")) else { return false };
         let Ok(given) = STANDARD.decode(given) else { return false };
         let given: [u8; 32] = Sha256::digest(given).into();
-        bool::from(given.ct_eq(&self.0))
+        bool::from(given.ct_eq(&self.pair))
     }
 }
 
@@ -55,17 +66,41 @@ async fn guard(State(app): State<App>, request: Request, next: Next) -> Response
         let refusal = ApiError::bad("Authentication failed").with_status(StatusCode::UNAUTHORIZED);
         return ([(header::WWW_AUTHENTICATE, "Basic realm=\"payment simulation\"")], refusal).into_response();
     }
-    match app.switches.positions().fail {
+    match fault(&app).await {
         None => next.run(request).await,
-        Some(ApiFault::ServerError) => ApiError::server("We are facing some trouble (switched on)").into_response(),
-        Some(ApiFault::TooMany) => {
-            ApiError::bad("Too many requests (switched on)").with_status(StatusCode::TOO_MANY_REQUESTS).into_response()
-        }
-        Some(ApiFault::Hang) => {
-            app.switches.hang().await;
-            ApiError::server("No answer for too long (switched on)").into_response()
-        }
+        Some((error, headers)) => (headers, error).into_response(),
     }
+}
+
+/// What is switched on, after the delay that is switched on.
+pub(crate) async fn fault(app: &App) -> Option<(ApiError, HeaderMap)> {
+    let positions = app.switches.positions();
+    if let Some(ms) = positions.slow_ms {
+        tokio::time::sleep(Duration::from_millis(ms)).await;
+    }
+    let mut headers = HeaderMap::new();
+    let error = match positions.fail? {
+        ApiFault::ServerError => ApiError::server("We are facing some trouble (switched on)"),
+        ApiFault::TooMany => {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+            ApiError::bad("Too many requests (switched on)").with_status(StatusCode::TOO_MANY_REQUESTS)
+        }
+        ApiFault::Conflict => {
+            let text = "Another request with the same idempotency key is still in progress.";
+            ApiError::bad(text).with_status(StatusCode::CONFLICT)
+        }
+        ApiFault::Hang => {
+            app.switches.hang().await;
+            ApiError::server("No answer for too long (switched on)")
+        }
+    };
+    Some((error, headers))
+}
+
+/// A body that fails ends the connection: the caller can't know what became of the call.
+pub(crate) fn lost_answer() -> Response {
+    let failing = futures_util::stream::once(async { Err::<Bytes, _>(std::io::Error::other("switched on")) });
+    Body::from_stream(failing).into_response()
 }
 
 async fn create_order(State(app): State<App>, body: Bytes) -> Result<Json<Value>, ApiError> {
@@ -123,9 +158,7 @@ async fn refund(
     let fault = app.switches.positions().refund;
     let refund = app.store.commit(|ledger| operations::refund(ledger, &id, new, fault, now_ms()))?;
     if fault == Some(RefundFault::LoseAnswer) {
-        // A body that fails ends the connection: the caller can't know what became of the refund.
-        let failing = futures_util::stream::once(async { Err::<Bytes, _>(std::io::Error::other("switched on")) });
-        return Ok(Body::from_stream(failing).into_response());
+        return Ok(lost_answer());
     }
     Ok(Json(refund.to_json()).into_response())
 }
@@ -200,9 +233,9 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
 }
 
 /// One rupee.
-const AMOUNT_MIN: u64 = 100;
+pub(crate) const AMOUNT_MIN: u64 = 100;
 /// Far above any booking, far below what JavaScript reads exactly.
-const AMOUNT_MAX: u64 = 10_000_000_000_000;
-const RECEIPT_CHARS_MAX: usize = 40;
+pub(crate) const AMOUNT_MAX: u64 = 10_000_000_000_000;
+pub(crate) const RECEIPT_CHARS_MAX: usize = 40;
 const NOTES_MAX: usize = 15;
 const NOTE_CHARS_MAX: usize = 256;

@@ -19,8 +19,12 @@ use super::error::ApiError;
 pub(crate) enum ApiFault {
     #[serde(rename = "500")]
     ServerError,
+    /// With `Retry-After`.
     #[serde(rename = "429")]
     TooMany,
+    /// The same idempotency key is being worked on.
+    #[serde(rename = "409")]
+    Conflict,
     /// No answer while the switch is on, a minute at most.
     #[serde(rename = "hang")]
     Hang,
@@ -34,6 +38,8 @@ pub(crate) enum RefundFault {
     LoseAnswer,
     /// Pending, then failed.
     Fail,
+    /// Refused at once, for good.
+    Refuse,
     /// Pending, then processed.
     Pending,
 }
@@ -52,6 +58,10 @@ pub(crate) struct Positions {
     pub(crate) fail: Option<ApiFault>,
     pub(crate) refund: Option<RefundFault>,
     pub(crate) webhooks: Webhooks,
+    /// Webhooks leave in no order.
+    pub(crate) shuffle: bool,
+    /// Every API call is answered this much later.
+    pub(crate) slow_ms: Option<u64>,
 }
 
 /// Written by `/control`, watched by everybody.
@@ -95,7 +105,9 @@ async fn turn(State(app): State<App>, body: Bytes) -> Result<Json<Positions>, Ap
             "fail" => positions.fail = read("fail", value)?,
             "refund" => positions.refund = read("refund", value)?,
             "webhooks" => positions.webhooks = read::<Option<Webhooks>>("webhooks", value)?.unwrap_or_default(),
-            _ => return Err(ApiError::bad("the switches are fail, refund and webhooks")),
+            "shuffle" => positions.shuffle = read::<Option<bool>>("shuffle", value)?.unwrap_or_default(),
+            "slow_ms" => positions.slow_ms = read("slow_ms", value)?,
+            _ => return Err(ApiError::bad("the switches are fail, refund, shuffle, slow_ms and webhooks")),
         }
     }
     app.switches.0.send_replace(positions);

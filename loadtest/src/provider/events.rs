@@ -4,20 +4,30 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::entities::{Order, Payment, Refund, WebhookPlan, new_id};
+use super::entities::{Order, Payment, Refund, RefundStatus, WebhookPlan, new_id};
+use super::{Shapes, stripe};
 
 /// A webhook that is not delivered yet.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Event {
-    /// Travels in an unsigned header only; the same in every copy and retry.
+    /// The same in every copy and retry; Razorpay's travels in an unsigned header only.
     pub(crate) id: String,
     pub(crate) body: String,
     pub(crate) due_at_ms: u64,
     pub(crate) copies_left: u32,
 }
 
-/// `payment.captured`, and `order.paid` when this capture paid the order.
-pub(crate) fn captured(payment: &Payment, paid_order: Option<&Order>, plan: WebhookPlan, now_ms: u64) -> Vec<Event> {
+/// Of a capture, and of its order when this capture paid it.
+pub(crate) fn captured(
+    shapes: Shapes,
+    payment: &Payment,
+    paid_order: Option<&Order>,
+    plan: WebhookPlan,
+    now_ms: u64,
+) -> Vec<Event> {
+    if shapes == Shapes::Stripe {
+        return stripe_events(stripe::events::captured(payment, paid_order), plan, now_ms);
+    }
     let payment = json!({"entity": payment.to_json()});
     let mut events = event("payment.captured", json!({"payment": payment.clone()}), plan, now_ms);
     if let Some(order) = paid_order {
@@ -27,15 +37,36 @@ pub(crate) fn captured(payment: &Payment, paid_order: Option<&Order>, plan: Webh
     events
 }
 
-/// `payment.failed`.
-pub(crate) fn failed(payment: &Payment, plan: WebhookPlan, now_ms: u64) -> Vec<Event> {
+/// Of a declined payment.
+pub(crate) fn failed(shapes: Shapes, payment: &Payment, order: &Order, plan: WebhookPlan, now_ms: u64) -> Vec<Event> {
+    if shapes == Shapes::Stripe {
+        return stripe_events(stripe::events::failed(payment, order), plan, now_ms);
+    }
     event("payment.failed", json!({"payment": {"entity": payment.to_json()}}), plan, now_ms)
 }
 
-/// `refund.processed` or `refund.failed`.
-pub(crate) fn refund(kind: &str, refund: &Refund, payment: &Payment, now_ms: u64) -> Vec<Event> {
+/// Of a refund's end.
+pub(crate) fn refund(shapes: Shapes, refund: &Refund, payment: &Payment, now_ms: u64) -> Vec<Event> {
+    let plan = WebhookPlan { delay_ms: 0, copies: 1 };
+    if shapes == Shapes::Stripe {
+        return stripe_events(stripe::events::refund(refund, payment), plan, now_ms);
+    }
+    let kind = if refund.status == RefundStatus::Failed { "refund.failed" } else { "refund.processed" };
     let payload = json!({"refund": {"entity": refund.to_json()}, "payment": {"entity": payment.to_json()}});
-    event(kind, payload, WebhookPlan { delay_ms: 0, copies: 1 }, now_ms)
+    event(kind, payload, plan, now_ms)
+}
+
+fn stripe_events(events: Vec<(&'static str, Value)>, plan: WebhookPlan, now_ms: u64) -> Vec<Event> {
+    let body = |(kind, object): (&str, Value)| {
+        let id = new_id("evt_");
+        let body = stripe::events::envelope(&id, kind, &object, now_ms).to_string();
+        sent(id, body, plan, now_ms)
+    };
+    events.into_iter().filter(|_| plan.copies > 0).map(body).collect()
+}
+
+fn sent(id: String, body: String, plan: WebhookPlan, now_ms: u64) -> Event {
+    Event { id, body, due_at_ms: now_ms.saturating_add(plan.delay_ms), copies_left: plan.copies }
 }
 
 fn event(kind: &str, payload: Value, plan: WebhookPlan, now_ms: u64) -> Vec<Event> {
@@ -47,12 +78,7 @@ fn event(kind: &str, payload: Value, plan: WebhookPlan, now_ms: u64) -> Vec<Even
         "entity": "event", "account_id": ACCOUNT, "event": kind, "contains": contains, "payload": payload,
         "created_at": now_ms / 1000,
     });
-    vec![Event {
-        id: new_id("evt_"),
-        body: body.to_string(),
-        due_at_ms: now_ms.saturating_add(plan.delay_ms),
-        copies_left: plan.copies,
-    }]
+    vec![sent(new_id("evt_"), body.to_string(), plan, now_ms)]
 }
 
 const ACCOUNT: &str = "acc_SeatwireSimula";

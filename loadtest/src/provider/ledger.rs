@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Serialize};
 
+use super::Shapes;
 use super::entities::{Order, Payment, Refund};
 use super::events::Event;
 
@@ -38,6 +39,8 @@ impl Record {
 
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
+    /// How new things are named and told of.
+    pub(crate) shapes: Shapes,
     orders: BTreeMap<String, Order>,
     payments: BTreeMap<String, Payment>,
     refunds: BTreeMap<String, Refund>,

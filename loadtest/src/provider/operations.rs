@@ -3,6 +3,7 @@
 
 use serde_json::{Map, Value};
 
+use super::Shapes;
 use super::control::RefundFault;
 use super::entities::{
     LateCapture, Order, OrderStatus, Payment, PaymentStatus, Refund, RefundStatus, WebhookPlan, new_id,
@@ -32,16 +33,18 @@ pub(crate) struct NewRefund {
 
 type Outcome<T> = Result<(T, Record), ApiError>;
 
-/// The order of this receipt when there is one: a caller that lost the answer asks again.
+/// The order of this receipt when there is one: a caller that lost the answer asks again. Stripe knows no receipts.
 pub(crate) fn create_order(ledger: &Ledger, new: NewOrder, now_ms: u64) -> Outcome<Order> {
-    if let Some(known) = new.receipt.as_deref().and_then(|receipt| ledger.order_of_receipt(receipt)) {
+    if ledger.shapes == Shapes::Razorpay
+        && let Some(known) = new.receipt.as_deref().and_then(|receipt| ledger.order_of_receipt(receipt))
+    {
         if known.amount != new.amount || known.currency != new.currency {
             return Err(ApiError::field("receipt", "The receipt was used for an order of another amount"));
         }
         return Ok((known.clone(), Record::default()));
     }
     let order = Order {
-        id: new_id("order_"),
+        id: new_id(ledger.shapes.order_prefix()),
         amount: new.amount,
         amount_paid: 0,
         currency: new.currency,
@@ -71,18 +74,23 @@ pub(crate) fn pay(ledger: &Ledger, order_id: &str, request: &PayRequest, now_ms:
         };
         let later = request.capture_after_ms.map(|after| now_ms.saturating_add(after));
         let payment = Payment {
-            id: new_id("pay_"),
+            id: new_id(ledger.shapes.payment_prefix()),
             order_id: order.id.clone(),
             amount: request.amount.unwrap_or(order.amount),
-            currency: order.currency.clone(),
+            currency: request.currency.clone().unwrap_or_else(|| order.currency.clone()),
             status,
             amount_refunded: 0,
             created_at: now_ms / 1000,
             later: later.map(|at_ms| LateCapture { at_ms, webhooks: request.webhooks }),
         };
         match status {
-            PaymentStatus::Failed => record.events.append(&mut events::failed(&payment, request.webhooks, now_ms)),
-            PaymentStatus::Captured => note_capture(&mut record, &mut order, &payment, request.webhooks, now_ms),
+            PaymentStatus::Failed => {
+                let mut failed = events::failed(ledger.shapes, &payment, &order, request.webhooks, now_ms);
+                record.events.append(&mut failed);
+            }
+            PaymentStatus::Captured => {
+                note_capture(ledger.shapes, &mut record, &mut order, &payment, request.webhooks, now_ms);
+            }
             PaymentStatus::Authorized | PaymentStatus::Refunded => {}
         }
         record.payments.push(payment);
@@ -100,7 +108,7 @@ pub(crate) fn capture_late(ledger: &Ledger, payment_id: &str, now_ms: u64) -> Ou
     {
         let mut order = order.clone();
         let captured = Payment { status: PaymentStatus::Captured, later: None, ..payment.clone() };
-        note_capture(&mut record, &mut order, &captured, later.webhooks, now_ms);
+        note_capture(ledger.shapes, &mut record, &mut order, &captured, later.webhooks, now_ms);
         record.payments.push(captured);
         record.orders.push(order);
     }
@@ -126,6 +134,9 @@ pub(crate) fn refund(
     if !payment.captured() {
         return Err(ApiError::bad("The payment status should be captured for action to be taken"));
     }
+    if fault == Some(RefundFault::Refuse) {
+        return Err(ApiError::bad("This payment can not be refunded (switched on)"));
+    }
     if left == 0 {
         return Err(ApiError::bad("The payment has been fully refunded already"));
     }
@@ -136,10 +147,10 @@ pub(crate) fn refund(
     let later = match fault {
         Some(RefundFault::Fail) => Some((now_ms.saturating_add(REFUND_FAILS_MS), RefundStatus::Failed)),
         Some(RefundFault::Pending) => Some((now_ms.saturating_add(REFUND_PENDING_MS), RefundStatus::Processed)),
-        Some(RefundFault::LoseAnswer) | None => None,
+        Some(RefundFault::LoseAnswer | RefundFault::Refuse) | None => None,
     };
     let refund = Refund {
-        id: new_id("rfnd_"),
+        id: new_id(ledger.shapes.refund_prefix()),
         payment_id: payment.id.clone(),
         amount,
         currency: payment.currency.clone(),
@@ -155,7 +166,7 @@ pub(crate) fn refund(
     let payment = with_refunded(payment, payment.amount_refunded.saturating_add(amount));
     let mut record = Record::default();
     if refund.status == RefundStatus::Processed {
-        record.events = events::refund("refund.processed", &refund, &payment, now_ms);
+        record.events = events::refund(ledger.shapes, &refund, &payment, now_ms);
     }
     record.payments.push(payment);
     record.refunds.push(refund.clone());
@@ -173,8 +184,7 @@ pub(crate) fn end_refund(ledger: &Ledger, refund_id: &str, now_ms: u64) -> Outco
         let given_back = if status == RefundStatus::Failed { 0 } else { refund.amount };
         let others = payment.amount_refunded.saturating_sub(refund.amount);
         let payment = with_refunded(payment, others.saturating_add(given_back));
-        let kind = if status == RefundStatus::Failed { "refund.failed" } else { "refund.processed" };
-        record.events = events::refund(kind, &refund, &payment, now_ms);
+        record.events = events::refund(ledger.shapes, &refund, &payment, now_ms);
         record.payments.push(payment);
         record.refunds.push(refund);
     }
@@ -182,7 +192,14 @@ pub(crate) fn end_refund(ledger: &Ledger, refund_id: &str, now_ms: u64) -> Outco
 }
 
 /// Books a captured payment on its order and makes its webhooks.
-fn note_capture(record: &mut Record, order: &mut Order, payment: &Payment, webhooks: WebhookPlan, now_ms: u64) {
+fn note_capture(
+    shapes: Shapes,
+    record: &mut Record,
+    order: &mut Order,
+    payment: &Payment,
+    webhooks: WebhookPlan,
+    now_ms: u64,
+) {
     let was_paid = order.status == OrderStatus::Paid;
     if !was_paid {
         order.amount_paid = order.amount_paid.saturating_add(payment.amount);
@@ -191,7 +208,7 @@ fn note_capture(record: &mut Record, order: &mut Order, payment: &Payment, webho
         }
     }
     let now_paid = order.status == OrderStatus::Paid && !was_paid;
-    record.events.append(&mut events::captured(payment, now_paid.then_some(&*order), webhooks, now_ms));
+    record.events.append(&mut events::captured(shapes, payment, now_paid.then_some(&*order), webhooks, now_ms));
 }
 
 fn with_refunded(payment: &Payment, amount_refunded: u64) -> Payment {

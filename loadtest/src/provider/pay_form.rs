@@ -21,6 +21,8 @@ pub(crate) struct PayRequest {
     pub(crate) webhooks: WebhookPlan,
     /// Another amount than the order's.
     pub(crate) amount: Option<u64>,
+    /// Another currency than the order's.
+    pub(crate) currency: Option<String>,
     /// Captured this much later; a failed payment too.
     pub(crate) capture_after_ms: Option<u64>,
     /// Two payments at once.
@@ -70,6 +72,7 @@ impl PayRequest {
             return_url: fields.get("return_url").map(|url| ReturnUrl::parse(url)).transpose()?,
             webhooks: WebhookPlan { delay_ms: number(&fields, "delay_ms", 0..=DELAY_MS_MAX)?.unwrap_or(0), copies },
             amount: number(&fields, "amount", 1..=AMOUNT_MAX)?,
+            currency: currency(&fields)?,
             capture_after_ms: number(&fields, "capture_after_ms", 0..=DELAY_MS_MAX)?,
             double: flag(&fields, "double")?,
         })
@@ -83,7 +86,7 @@ pub(crate) fn is_json(headers: &HeaderMap, name: header::HeaderName) -> bool {
 
 type Fields = BTreeMap<String, String>;
 
-fn read_form(body: &[u8]) -> Result<Fields, ApiError> {
+pub(crate) fn read_form(body: &[u8]) -> Result<Fields, ApiError> {
     let uri = |query: &str| format!("/?{query}").parse::<Uri>().ok();
     let text =
         std::str::from_utf8(body).ok().and_then(uri).ok_or_else(|| ApiError::bad("the form is not urlencoded"))?;
@@ -117,8 +120,16 @@ fn flag(fields: &Fields, name: &'static str) -> Result<bool, ApiError> {
     }
 }
 
-const FIELDS: [&str; 8] =
-    ["outcome", "return_url", "delay_ms", "copies", "lose", "amount", "capture_after_ms", "double"];
+fn currency(fields: &Fields) -> Result<Option<String>, ApiError> {
+    match fields.get("currency") {
+        None => Ok(None),
+        Some(code) if code.len() == 3 && code.bytes().all(|byte| byte.is_ascii_uppercase()) => Ok(Some(code.clone())),
+        Some(_) => Err(ApiError::field("currency", "currency must be three upper-case letters")),
+    }
+}
+
+const FIELDS: [&str; 9] =
+    ["outcome", "return_url", "delay_ms", "copies", "lose", "amount", "currency", "capture_after_ms", "double"];
 const RETURN_URL_BYTES_MAX: usize = 2048;
 const COPIES_MAX: u64 = 20;
 /// Webhooks are retried for a day.

@@ -12,7 +12,7 @@ use super::events::Event;
 use super::journal::Journal;
 use super::ledger::{Ledger, Record};
 use super::timetable::Timetable;
-use super::{now_ms, operations};
+use super::{Shapes, now_ms, operations};
 
 /// A change that comes by itself.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -29,8 +29,9 @@ pub(crate) struct Store {
 }
 
 impl Store {
-    pub(crate) fn open(dir: &Path) -> anyhow::Result<Self> {
-        let (journal, ledger) = Journal::open(dir)?;
+    pub(crate) fn open(dir: &Path, shapes: Shapes) -> anyhow::Result<Self> {
+        let (journal, mut ledger) = Journal::open(dir)?;
+        ledger.shapes = shapes;
         let store = Self {
             books: Mutex::new((Ledger::default(), journal)),
             deliveries: Timetable::new(),

@@ -18,19 +18,20 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::control::{Switches, Webhooks};
-use super::now_ms;
 use super::store::Store;
+use super::{Shapes, now_ms};
 
 /// Where to, and with which key.
 pub(crate) struct Sender {
     client: Client<HttpConnector, Full<Bytes>>,
     url: Uri,
     secret: String,
+    shapes: Shapes,
 }
 
 impl Sender {
-    pub(crate) fn new(url: Uri, secret: String) -> Self {
-        Self { client: Client::builder(TokioExecutor::new()).build_http(), url, secret }
+    pub(crate) fn new(url: Uri, secret: String, shapes: Shapes) -> Self {
+        Self { client: Client::builder(TokioExecutor::new()).build_http(), url, secret, shapes }
     }
 
     /// One attempt.
@@ -39,10 +40,20 @@ impl Sender {
             .method(Method::POST)
             .uri(&self.url)
             .header("content-type", "application/json")
-            .header("user-agent", "Seatwire-Payment-Simulation/1")
-            .header("x-razorpay-signature", sign(self.secret.as_bytes(), body.as_bytes())?)
-            .header("x-razorpay-event-id", event_id)
-            .body(Full::new(Bytes::from(body)))?;
+            .header("user-agent", "Seatwire-Payment-Simulation/1");
+        let secret = self.secret.as_bytes();
+        let request = match self.shapes {
+            Shapes::Razorpay => request
+                .header("x-razorpay-signature", sign(secret, &[body.as_bytes()])?)
+                .header("x-razorpay-event-id", event_id),
+            Shapes::Stripe => {
+                // Of this attempt: a retry is signed anew.
+                let time = (now_ms() / 1000).to_string();
+                let signed = sign(secret, &[time.as_bytes(), b".", body.as_bytes()])?;
+                request.header("stripe-signature", format!("t={time},v1={signed}"))
+            }
+        };
+        let request = request.body(Full::new(Bytes::from(body)))?;
         let answer = self.client.request(request).await?;
         let status = answer.status();
         // Read to its end, so that the connection can be used again.
@@ -79,6 +90,11 @@ pub(crate) async fn run(
             next = next => next,
             () = stop.cancelled() => return,
         };
+        if attempts == 0 && switches.positions().shuffle {
+            let later = rand::rng().random_range(0..SHUFFLE_MS);
+            store.deliveries.add(now_ms().saturating_add(later), (event, 1));
+            continue;
+        }
         let (store, sender) = (Arc::clone(&store), Arc::clone(&sender));
         tasks.spawn(async move {
             deliver(&store, &sender, event, attempts).await;
@@ -104,10 +120,10 @@ async fn deliver(store: &Store, sender: &Sender, event: String, attempts: u32) {
     store.deliveries.add(now_ms().saturating_add(delay), (event, attempts.saturating_add(1)));
 }
 
-/// Lower-case hex HMAC-SHA256 of the raw body.
-fn sign(secret: &[u8], body: &[u8]) -> anyhow::Result<String> {
+/// Lower-case hex HMAC-SHA256 of the parts, one after another.
+fn sign(secret: &[u8], parts: &[&[u8]]) -> anyhow::Result<String> {
     let mut mac = Hmac::<Sha256>::new_from_slice(secret)?;
-    mac.update(body);
+    parts.iter().for_each(|part| mac.update(part));
     Ok(hex::encode(mac.finalize().into_bytes()))
 }
 
@@ -126,6 +142,8 @@ pub(crate) fn parse_url(text: &str) -> Result<Uri, String> {
     }
 }
 
+/// Shuffled webhooks leave within this.
+const SHUFFLE_MS: u64 = 400;
 /// Deliveries under way; the rest waits in the timetable.
 const AT_ONCE: usize = 32;
 /// The provider's documented limit for an answer.

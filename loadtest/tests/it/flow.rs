@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use futures_util::FutureExt as _;
 use futures_util::future::{LocalBoxFuture, join_all};
 use seatwire_loadtest::launcher::{Service, StackOptions};
+use seatwire_loadtest::provider::Shapes;
 
 use crate::shop::Shop;
 
@@ -47,22 +48,42 @@ const SCENARIOS: &[Scenario] = scenarios![
     stream::json_and_messagepack_viewers_see_the_same_map,
 ];
 
+/// What a payment can come to; the same over another provider's shapes.
+const PAYMENTS: &[Scenario] = scenarios![
+    bookings::a_paid_booking_is_confirmed_and_its_seats_are_sold_on_every_screen,
+    bookings::a_declined_card_can_be_followed_by_a_payment_that_works,
+    bookings::a_second_payment_of_a_booking_is_returned,
+    bookings::a_wrong_amount_is_returned_and_the_booking_waits_on,
+    late::a_late_payment_gets_the_seats_when_nobody_else_has_them,
+    late::a_late_payment_is_returned_when_somebody_else_has_the_seats,
+];
+
 #[tokio::test]
 async fn people_hold_book_and_pay_and_the_books_balance() {
+    let least = [("confirmed", 6), ("expired", 1), ("cancelled", 1), ("refunds", 3)];
+    run(Shapes::Razorpay, SCENARIOS, &least).await;
+}
+
+#[tokio::test]
+async fn people_pay_by_stripe_and_the_books_balance() {
+    run(Shapes::Stripe, PAYMENTS, &[("confirmed", 4), ("expired", 1), ("refunds", 3)]).await;
+}
+
+async fn run(provider: Shapes, scenarios: &[Scenario], least: &[(&str, u64)]) {
     let hold = [("SEATWIRE_HOLD_MS", HOLD), ("SEATWIRE_HOLD_GRACE_MS", GRACE), ("SEATWIRE_CLAIM_MS", CLAIM)];
-    let options = hold
-        .iter()
-        .fold(StackOptions::new(), |options, (name, value)| options.env(Service::Core, *name, value.as_millis()));
+    let options = hold.iter().fold(StackOptions::new().provider(provider), |options, (name, value)| {
+        options.env(Service::Core, *name, value.as_millis())
+    });
     let shop = Shop::open(options).await;
-    let runs = SCENARIOS.iter().map(async |(name, scenario)| {
+    let runs = scenarios.iter().map(async |(name, scenario)| {
         let start = Instant::now();
         let failed = AssertUnwindSafe(scenario(&shop)).catch_unwind().await.is_err();
         println!("{} {name} ({:.1} s)", if failed { "FAILED" } else { "ok" }, start.elapsed().as_secs_f32());
         failed.then_some(*name)
     });
     let failed: Vec<&str> = join_all(runs).await.into_iter().flatten().collect();
-    assert!(failed.is_empty(), "{} of {} failed, see above: {failed:#?}", failed.len(), SCENARIOS.len());
+    assert!(failed.is_empty(), "{} of {} failed, see above: {failed:#?}", failed.len(), scenarios.len());
     shop.check_histories();
-    shop.audit(&[("confirmed", 6), ("expired", 1), ("cancelled", 1), ("refunds", 3)]).await;
+    shop.audit(least).await;
     shop.stack.shutdown().await;
 }

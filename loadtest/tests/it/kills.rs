@@ -1,7 +1,8 @@
 //! `kill -9` of every process at random moments of running purchases. Afterwards nothing that was told is lost, nobody
 //! has half a booking, and every payment ended in a booking or in a refund.
 //!
-//! `SEATWIRE_TEST_SEED` repeats a run's choices, `SEATWIRE_TEST_KILLS` sets how many there are.
+//! `SEATWIRE_TEST_SEED` repeats a run's choices, `SEATWIRE_TEST_KILLS` sets how many there are, and
+//! `SEATWIRE_TEST_PROVIDER=stripe` lets the provider speak Stripe's shapes.
 
 pub(crate) mod buyer;
 pub(crate) mod tally;
@@ -13,6 +14,7 @@ use rand::rngs::StdRng;
 use rand::seq::SliceRandom as _;
 use rand::{Rng as _, SeedableRng as _};
 use seatwire_loadtest::launcher::{Process, Service, StackOptions};
+use seatwire_loadtest::provider::Shapes;
 use tokio_util::sync::CancellationToken;
 
 use crate::shop::Shop;
@@ -42,8 +44,9 @@ async fn kill_nine_of_each_process_at_random_moments_of_running_purchases_loses_
     let seed = number("SEATWIRE_TEST_SEED", rand::rng().random_range(0..1_000_000));
     let kills = usize::try_from(number("SEATWIRE_TEST_KILLS", KILLS as u64)).unwrap();
     println!("SEATWIRE_TEST_SEED={seed} SEATWIRE_TEST_KILLS={kills}");
-    let options =
-        OPTIONS.iter().fold(StackOptions::new(), |options, (name, value)| options.env(Service::Core, *name, value));
+    let by_stripe = std::env::var("SEATWIRE_TEST_PROVIDER").is_ok_and(|name| name == "stripe");
+    let options = StackOptions::new().provider(if by_stripe { Shapes::Stripe } else { Shapes::Razorpay });
+    let options = OPTIONS.iter().fold(options, |options, (name, value)| options.env(Service::Core, *name, value));
     let mut shop = Shop::open(options).await;
 
     let (stop, tally) = (CancellationToken::new(), Arc::new(Tally::default()));

@@ -2,6 +2,7 @@
 
 mod process;
 mod receiver;
+mod stripe;
 
 use std::io::Write as _;
 use std::process::{Command, Stdio};
@@ -191,7 +192,10 @@ async fn the_api_fails_as_it_is_told() {
     provider.control(json!({"fail": null})).await;
     assert_eq!(provider.get(&path).await.status, StatusCode::OK);
     provider.try_control(json!({"fail": "sometimes"})).await.is_refused_field("fail");
-    provider.try_control(json!({"fial": null})).await.is_refused("the switches are fail, refund and webhooks", None);
+    provider
+        .try_control(json!({"fial": null}))
+        .await
+        .is_refused("the switches are fail, refund, shuffle, slow_ms and webhooks", None);
 }
 
 #[tokio::test]
@@ -268,13 +272,17 @@ fn text(value: &Value, pointer: &str) -> String {
 
 /// The signature by a tool that shares no code with the provider.
 fn openssl_hmac(body: &[u8]) -> String {
+    openssl(&[body])
+}
+
+fn openssl(parts: &[&[u8]]) -> String {
     let mut openssl = Command::new("openssl")
         .args(["dgst", "-sha256", "-hmac", WEBHOOK_SECRET])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
         .expect("openssl is installed");
-    openssl.stdin.take().unwrap().write_all(body).unwrap();
+    openssl.stdin.take().unwrap().write_all(&parts.concat()).unwrap();
     let output = openssl.wait_with_output().unwrap();
     String::from_utf8(output.stdout).unwrap().split_whitespace().last().unwrap().to_owned()
 }

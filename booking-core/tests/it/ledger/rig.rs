@@ -13,10 +13,11 @@ use hyper_util::rt::TokioExecutor;
 use seatwire_core::db::Db;
 use seatwire_core::holds::{HoldConfig, HoldStore};
 use seatwire_core::migrate::{self, Direction};
-use seatwire_core::payments::Razorpay;
+use seatwire_core::payments::{PaymentProvider, Providers, Razorpay, Stripe};
 use seatwire_core::saga::{Saga, SagaConfig};
 use seatwire_core::{seed, webhook};
 use seatwire_loadtest::launcher::{Postgres, Redis};
+use seatwire_loadtest::provider::Shapes;
 use seatwire_protocol::command::{Book, BookingInfo, BookingState};
 use seatwire_protocol::{BookingId, CustomerId, HoldId, IdempotencyKey, SeatIndex, ShowId};
 use serde_json::{Value, json};
@@ -37,6 +38,8 @@ pub(super) struct Rig {
     /// The seeded cinema show: open, 204 seats.
     pub(super) show: ShowId,
     pub(super) webhooks: SocketAddr,
+    /// Whose API the provider speaks.
+    pub(super) shapes: Shapes,
     provider: String,
     _provider: Child,
     _folder: tempfile::TempDir,
@@ -48,6 +51,10 @@ impl Rig {
     }
 
     pub(super) async fn with(change: impl FnOnce(&mut SagaConfig)) -> Self {
+        Self::of(Shapes::Razorpay, change).await
+    }
+
+    pub(super) async fn of(shapes: Shapes, change: impl FnOnce(&mut SagaConfig)) -> Self {
         let (postgres, redis) = tokio::join!(Postgres::start(), Redis::start());
         let (postgres, redis) = (postgres.unwrap(), redis.unwrap());
         migrate::run(&postgres.migrator_url(), Direction::Up).await.unwrap();
@@ -57,26 +64,26 @@ impl Rig {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let webhooks = listener.local_addr().unwrap();
         let folder = tempfile::TempDir::new().unwrap();
-        let (child, provider) = start_provider(folder.path(), webhooks).await;
+        let (child, provider) = start_provider(shapes, folder.path(), webhooks).await;
         let holds = hold_store(&redis, &db);
         let mut config = SagaConfig {
             checkout_url: provider.clone(),
             public_url: "http://127.0.0.1:7000".to_owned(),
-            webhook_secrets: vec![b"an older one".to_vec(), WEBHOOK_SECRET.as_bytes().to_vec()],
             ..SagaConfig::default()
         };
         change(&mut config);
-        let saga = saga(config, &db, &holds, &provider);
+        let saga = saga(config, &db, &holds, shapes, &provider);
         tokio::spawn(axum::serve(listener, webhook::routes(saga.clone())).into_future());
         let sql = connect(&postgres.superuser_url()).await;
         let show = ShowId::new(1).unwrap();
-        Self { postgres, redis, db, holds, saga, sql, show, webhooks, provider, _provider: child, _folder: folder }
+        let (_provider, _folder) = (child, folder);
+        Self { postgres, redis, db, holds, saga, sql, show, webhooks, shapes, provider, _provider, _folder }
     }
 
     /// Another core with holds of its own, on the same ledger.
     pub(super) fn another(&self, redis: &Redis) -> (HoldStore, Saga) {
         let holds = hold_store(redis, &self.db);
-        let saga = saga(SagaConfig::default(), &self.db, &holds, &self.provider);
+        let saga = saga(SagaConfig::default(), &self.db, &holds, self.shapes, &self.provider);
         (holds, saga)
     }
 
@@ -189,9 +196,13 @@ fn hold_store(redis: &Redis, db: &Db) -> HoldStore {
     HoldStore::new(config, &redis.url(), Arc::new(db.clone())).unwrap()
 }
 
-fn saga(config: SagaConfig, db: &Db, holds: &HoldStore, provider: &str) -> Saga {
-    let provider = Razorpay::new(provider, "key", "secret").unwrap();
-    Saga::new(config, db.clone(), holds.clone(), Arc::new(provider))
+fn saga(config: SagaConfig, db: &Db, holds: &HoldStore, shapes: Shapes, url: &str) -> Saga {
+    let secrets = vec![b"an older one".to_vec(), WEBHOOK_SECRET.as_bytes().to_vec()];
+    let provider: Arc<dyn PaymentProvider> = match shapes {
+        Shapes::Razorpay => Arc::new(Razorpay::new(url, "key", "secret").unwrap().with_webhook_secrets(secrets)),
+        Shapes::Stripe => Arc::new(Stripe::new(url, "secret").unwrap().with_webhook_secrets(secrets)),
+    };
+    Saga::new(config, db.clone(), holds.clone(), Providers::new(provider, Vec::new()))
 }
 
 pub(super) async fn connect(url: &str) -> tokio_postgres::Client {
@@ -200,12 +211,13 @@ pub(super) async fn connect(url: &str) -> tokio_postgres::Client {
     client
 }
 
-async fn start_provider(folder: &std::path::Path, webhooks: SocketAddr) -> (Child, String) {
+async fn start_provider(shapes: Shapes, folder: &std::path::Path, webhooks: SocketAddr) -> (Child, String) {
     let here = std::env::current_exe().unwrap();
     let program = here.parent().unwrap().parent().unwrap().join("loadtest");
     let mut child = Command::new(&program)
         .args(["provider", "--listen", "127.0.0.1:0", "--key-id", "key", "--key-secret", "secret"])
-        .args(["--webhook-secret", WEBHOOK_SECRET, "--webhook-url", &format!("http://{webhooks}/webhooks/razorpay")])
+        .args(["--shapes", shapes.name(), "--webhook-secret", WEBHOOK_SECRET])
+        .args(["--webhook-url", &format!("http://{webhooks}/webhooks/{}", shapes.name())])
         .arg("--data-dir")
         .arg(folder)
         .stdout(Stdio::piped())

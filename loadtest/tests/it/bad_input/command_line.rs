@@ -47,9 +47,7 @@ fn a_wrong_configuration_is_refused_with_every_problem_at_once() {
         "SEATWIRE_CORE_SECRET",
         "SEATWIRE_HOLD_SECRET",
         "SEATWIRE_ADMIN_TOKEN",
-        "SEATWIRE_PROVIDER_KEY_ID",
-        "SEATWIRE_PROVIDER_KEY_SECRET",
-        "SEATWIRE_WEBHOOK_SECRETS",
+        "SEATWIRE_PROVIDER",
     ];
     for name in required {
         assert!(text.contains(name), "the core does not name {name}: {text}");

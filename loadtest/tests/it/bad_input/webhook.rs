@@ -59,6 +59,7 @@ pub(super) async fn every_bad_call(shop: &Shop) -> Findings {
         ("a large body", &post, url, json, pair(signed(&large)), 413, "larger"),
         ("another method", &Method::GET, url, json, pair(signed("")), 405, ""),
         ("another path", &post, "/webhooks/nobody", json, pair(signed(EVENT)), 404, ""),
+        ("a provider that is not configured", &post, "/webhooks/stripe", json, pair(signed(EVENT)), 404, ""),
     ];
     let http = Http::default();
     let mut wrong = Vec::new();

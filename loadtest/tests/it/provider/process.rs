@@ -19,13 +19,14 @@ use tokio::process::{Child, Command};
 
 pub(super) const WEBHOOK_SECRET: &str = "webhook-secret-of-the-test";
 const KEY_ID: &str = "key_test";
-const KEY_SECRET: &str = "key secret: of the test";
+pub(super) const KEY_SECRET: &str = "key secret: of the test";
 
 pub(super) struct Provider {
     child: Child,
     client: ProviderClient,
     data_dir: TempDir,
     webhook_url: String,
+    shapes: &'static str,
 }
 
 struct ProviderClient {
@@ -44,6 +45,10 @@ impl Answer {
         serde_json::from_str(&self.text).unwrap_or_else(|_| panic!("not JSON: {}", self.text))
     }
 
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
     pub(super) fn location(&self) -> Option<&str> {
         self.headers.get("location")?.to_str().ok()
     }
@@ -51,16 +56,20 @@ impl Answer {
 
 impl Provider {
     pub(super) async fn start(webhook_url: &str) -> Self {
+        Self::start_as("razorpay", webhook_url).await
+    }
+
+    pub(super) async fn start_as(shapes: &'static str, webhook_url: &str) -> Self {
         let data_dir = TempDir::new().unwrap();
-        let (child, base) = spawn(data_dir.path(), webhook_url).await;
+        let (child, base) = spawn(shapes, data_dir.path(), webhook_url).await;
         let client = ProviderClient { http: Client::builder(TokioExecutor::new()).build_http(), base };
-        Self { child, client, data_dir, webhook_url: webhook_url.to_owned() }
+        Self { child, client, data_dir, webhook_url: webhook_url.to_owned(), shapes }
     }
 
     /// kill -9, then a new process on the same journal.
     pub(super) async fn kill_and_start(&mut self) {
         self.child.kill().await.unwrap();
-        (self.child, self.client.base) = spawn(self.data_dir.path(), &self.webhook_url).await;
+        (self.child, self.client.base) = spawn(self.shapes, self.data_dir.path(), &self.webhook_url).await;
     }
 
     pub(super) async fn order(&self, amount: u64, receipt: &str) -> String {
@@ -88,6 +97,22 @@ impl Provider {
         let request = self.client.authorized(Method::POST, &format!("/v1/payments/{payment}/refund"));
         let request = request.header("x-refund-idempotency", key).header("content-type", "application/json");
         self.client.send(request.body(body.to_string())?).await
+    }
+
+    /// A form with a bearer key, as Stripe's clients send it.
+    pub(super) async fn form(&self, path: &str, key: Option<&str>, form: &str) -> anyhow::Result<Answer> {
+        let mut request =
+            self.client.request(Method::POST, path).header("authorization", format!("Bearer {KEY_SECRET}"));
+        request = request.header("content-type", "application/x-www-form-urlencoded");
+        if let Some(key) = key {
+            request = request.header("idempotency-key", key);
+        }
+        self.client.send(request.body(form.to_owned())?).await
+    }
+
+    pub(super) async fn get_bearer(&self, path: &str) -> Answer {
+        let request = self.client.request(Method::GET, path).header("authorization", format!("Bearer {KEY_SECRET}"));
+        self.client.send(request.body(String::new()).unwrap()).await.unwrap()
     }
 
     pub(super) async fn control(&self, body: Value) {
@@ -161,9 +186,9 @@ impl ProviderClient {
     }
 }
 
-async fn spawn(data_dir: &Path, webhook_url: &str) -> (Child, String) {
+async fn spawn(shapes: &str, data_dir: &Path, webhook_url: &str) -> (Child, String) {
     let mut child = Command::new(env!("CARGO_BIN_EXE_loadtest"))
-        .args(["provider", "--listen", "127.0.0.1:0", "--webhook-url", webhook_url])
+        .args(["provider", "--shapes", shapes, "--listen", "127.0.0.1:0", "--webhook-url", webhook_url])
         .arg("--data-dir")
         .arg(data_dir)
         .args(["--webhook-secret", WEBHOOK_SECRET, "--key-id", KEY_ID, "--key-secret", KEY_SECRET])

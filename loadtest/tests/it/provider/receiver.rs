@@ -15,7 +15,9 @@ use tokio::sync::Notify;
 
 #[derive(Debug, Clone)]
 pub(super) struct Hook {
+    /// Razorpay's header.
     pub(super) event_id: String,
+    /// The header of either provider.
     pub(super) signature: String,
     pub(super) body: Vec<u8>,
     pub(super) accepted: bool,
@@ -43,8 +45,8 @@ impl Receiver {
     pub(super) async fn start() -> Self {
         let shared = Arc::new(Shared::default());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}/webhooks/razorpay", listener.local_addr().unwrap());
-        let router = Router::new().route("/webhooks/razorpay", post(receive)).with_state(Arc::clone(&shared));
+        let url = format!("http://{}/webhooks", listener.local_addr().unwrap());
+        let router = Router::new().route("/webhooks", post(receive)).with_state(Arc::clone(&shared));
         tokio::spawn(axum::serve(listener, router).into_future());
         Self { url, shared }
     }
@@ -63,7 +65,11 @@ impl Receiver {
     }
 
     pub(super) async fn wait_for_event(&self, kind: &str) {
-        self.wait_until(|hooks| hooks.iter().any(|hook| hook.json()["event"] == *kind)).await;
+        let is_it = |hook: &Hook| {
+            let body = hook.json();
+            body["event"] == *kind || body["type"] == *kind
+        };
+        self.wait_until(|hooks| hooks.iter().any(is_it)).await;
     }
 
     async fn wait_until(&self, enough: impl Fn(&[Hook]) -> bool) -> Vec<Hook> {
@@ -82,11 +88,11 @@ impl Receiver {
 }
 
 async fn receive(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Bytes) -> StatusCode {
-    let header = |name: &str| headers[name].to_str().unwrap().to_owned();
+    let header = |name: &str| headers.get(name).map(|value| value.to_str().unwrap().to_owned());
     let accepted = !shared.refusing.load(Ordering::SeqCst);
     let hook = Hook {
-        event_id: header("x-razorpay-event-id"),
-        signature: header("x-razorpay-signature"),
+        event_id: header("x-razorpay-event-id").unwrap_or_default(),
+        signature: header("x-razorpay-signature").or_else(|| header("stripe-signature")).unwrap(),
         body: body.to_vec(),
         accepted,
     };
