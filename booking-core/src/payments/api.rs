@@ -126,16 +126,18 @@ impl Api {
             Ok(_) => "failed",
             Err(_) => "unanswered",
         };
-        let labels = [("provider", self.provider), ("call", call.name), ("outcome", outcome)];
-        metrics::counter!(names::PROVIDER_CALLS, &labels).increment(1);
-        metrics::histogram!(names::PROVIDER_SECONDS, &labels[..2]).record(start.elapsed().as_secs_f64());
+        let (provider, name) = (self.provider, call.name);
+        metrics::counter!(names::PROVIDER_CALLS, "provider" => provider, "call" => name, "outcome" => outcome)
+            .increment(1);
+        let seconds = start.elapsed().as_secs_f64();
+        metrics::histogram!(names::PROVIDER_SECONDS, "provider" => provider, "call" => name).record(seconds);
         result.map_err(|text| ProviderError::Unknown(format!("{} {}: {text}", self.provider, call.name)))
     }
 
     async fn call_until(&self, call: &Call, end: Instant) -> Result<Answer, String> {
         let _place = self.place(end).await?;
         let mut pause = PAUSE;
-        for attempt in 1.. {
+        for attempt in 1..=ATTEMPTS_MAX {
             let pass = self.breaker.admit(Instant::now()).map_err(|_| "not asked, it was down a moment ago")?;
             let outcome = self.attempt(call, end).await;
             // A stored failure that is repeated is an answer like any other.

@@ -30,7 +30,7 @@ fn is_valid(secrets: &[Vec<u8>], header: &str, body: &[u8], now: u64) -> bool {
             _ => {}
         }
     }
-    let [time] = times[..] else { return false };
+    let [time] = *times.as_slice() else { return false };
     if signatures.len() > SIGNATURES_MAX || !is_near(time, now) {
         return false;
     }
