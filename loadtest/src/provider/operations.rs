@@ -201,7 +201,8 @@ fn note_capture(
     now_ms: u64,
 ) {
     let was_paid = order.status == OrderStatus::Paid;
-    if !was_paid {
+    // Money of another currency pays nothing of it.
+    if !was_paid && payment.currency == order.currency {
         order.amount_paid = order.amount_paid.saturating_add(payment.amount);
         if order.amount_paid >= order.amount {
             order.status = OrderStatus::Paid;
