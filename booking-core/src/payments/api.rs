@@ -140,10 +140,14 @@ impl Api {
         for attempt in 1..=ATTEMPTS_MAX {
             let pass = self.breaker.admit(Instant::now()).map_err(|_| "not asked, it was down a moment ago")?;
             let outcome = self.attempt(call, end).await;
-            // A stored failure that is repeated is an answer like any other.
-            let is_sound = |answer: &Answer| answer.replayed || !answer.status.is_server_error();
-            let answered = outcome.as_ref().is_ok_and(is_sound);
-            pass.report(Instant::now(), answered);
+            match &outcome {
+                // A stored answer that is repeated tells nothing of how the provider is now.
+                Ok(answer) if answer.replayed => drop(pass),
+                outcome => {
+                    let is_sound = outcome.as_ref().is_ok_and(|answer| !answer.status.is_server_error());
+                    pass.report(Instant::now(), is_sound);
+                }
+            }
             let jitter = pause.mul_f64(rand::rng().random_range(0.5..1.5));
             let wait = match &outcome {
                 Ok(answer) => answer.retry_after.unwrap_or(jitter),
