@@ -172,3 +172,6 @@ impl SeatMap {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

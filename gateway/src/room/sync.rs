@@ -248,3 +248,6 @@ impl Sync {
 fn moves_opening(sale: SaleState, reason: Option<FeedReason>) -> bool {
     reason == Some(FeedReason::Sale) && sale == SaleState::Before
 }
+
+#[cfg(test)]
+mod tests;
