@@ -83,7 +83,7 @@ enum Act {
     Backlog,
     /// Gives a parked row another try
     Requeue {
-        /// inbox-NUMBER, outbox-NUMBER or refund-UUID
+        /// inbox-NUMBER, outbox-NUMBER, refund-UUID, bus-UUID or mail-UUID
         id: String,
     },
 }

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::config::{Config, ProviderName, ProvidersConfig, Secret};
+use crate::config::{BusKind, Config, ProviderName, ProvidersConfig, Secret};
 use crate::db::{Db, DbError};
+use crate::events::{EventBus, ExportConfig, Exporter, RedisBus, RedisBusConfig};
 use crate::holds::{HoldConfig, HoldError, HoldStore};
 use crate::layouts::Layouts;
+use crate::mail::{MailConfig, Mailer, Post, PostError};
 use crate::metrics as names;
 use crate::payments::{PaymentProvider, ProviderError, Providers, Razorpay, Stripe};
 use crate::saga::{Saga, SagaConfig};
@@ -25,6 +27,8 @@ pub struct App {
     pub holds: HoldStore,
     pub layouts: Layouts,
     pub saga: Saga,
+    pub exporter: Exporter,
+    pub mailer: Mailer,
 }
 
 /// A handle could not be made. Servers that are out of reach are no reason: the core starts without them.
@@ -36,6 +40,10 @@ pub enum StartError {
     Holds(#[from] HoldError),
     #[error("payment provider: {0}")]
     Provider(#[from] ProviderError),
+    #[error("SEATWIRE_BUS: {0}")]
+    Bus(String),
+    #[error("SEATWIRE_MAIL_URL: {0}")]
+    Mail(#[from] PostError),
 }
 
 /// Whether the servers behind the core answer; `Err` says what is wrong.
@@ -58,15 +66,20 @@ impl App {
         let holds = HoldStore::new(hold_config(&config), config.redis_url.expose(), ledger)?;
         let saga = Saga::new(saga_config(&config), db.clone(), holds.clone(), providers(&config.providers)?);
         let layouts = Layouts::new(db.clone());
-        Ok(Arc::new(Self { config, db, holds, layouts, saga }))
+        let export = ExportConfig { replay_ms: ms(config.bus.replay) };
+        let exporter = Exporter::new(export, db.clone(), bus(&config)?);
+        let mailer = mailer(&config, &db)?;
+        Ok(Arc::new(Self { config, db, holds, layouts, saga, exporter, mailer }))
     }
 
     /// Starts the workers: they run until the drain starts, and are waited for by it.
     pub fn spawn_workers(self: &Arc<Self>, shutdown: &Shutdown) {
         self.holds.spawn(shutdown.tracker(), shutdown.token());
         self.saga.spawn(shutdown.tracker(), shutdown.token());
+        self.exporter.spawn(self.saga.event_wakes(), shutdown.tracker(), shutdown.token());
+        self.mailer.spawn(self.saga.event_wakes(), shutdown.tracker(), shutdown.token());
         shutdown.spawn(watch_health(Arc::clone(self), shutdown.clone()));
-        shutdown.spawn(count_backlog(self.saga.clone(), shutdown.clone()));
+        shutdown.spawn(count_backlog(Arc::clone(self), shutdown.clone()));
     }
 
     /// Asks both servers, side by side.
@@ -109,27 +122,52 @@ async fn watch_health(app: Arc<App>, shutdown: Shutdown) {
     metrics::gauge!(names::READY).set(0.0);
 }
 
-async fn count_backlog(saga: Saga, shutdown: Shutdown) {
+async fn count_backlog(app: Arc<App>, shutdown: Shutdown) {
     while !shutdown.has_started() {
         // While PostgreSQL is out of reach the last count stands; readiness tells of it.
-        if let Ok(backlog) = saga.backlog().await {
-            let queues = [
-                ("inbox", backlog.inbox),
-                ("inbox_parked", backlog.inbox_parked),
-                ("outbox", backlog.outbox),
-                ("outbox_parked", backlog.outbox_parked),
-                ("refunds", backlog.refunds),
-                ("refunds_parked", backlog.refunds_parked),
-            ];
-            for (queue, rows) in queues {
+        if let Ok(backlog) = app.saga.backlog().await {
+            for (queue, rows) in backlog.queues() {
                 metrics::gauge!(names::BACKLOG, "queue" => queue).set(u32::try_from(rows).unwrap_or(u32::MAX));
             }
+            for (consumer, ms) in [("bus", backlog.bus_oldest_ms), ("mail", backlog.mail_oldest_ms)] {
+                let seconds = Duration::from_millis(ms).as_secs_f64();
+                metrics::gauge!(names::EVENT_BACKLOG_AGE, "consumer" => consumer).set(seconds);
+            }
+        }
+        for group in app.exporter.groups().await.unwrap_or_default() {
+            let lag = u32::try_from(group.lag.unwrap_or(0)).unwrap_or(u32::MAX);
+            metrics::gauge!(names::BUS_GROUP_LAG, "group" => group.group).set(lag);
         }
         tokio::select! {
             () = tokio::time::sleep(COUNT_EVERY) => {}
             () = shutdown.started() => {}
         }
     }
+}
+
+fn bus(config: &Config) -> Result<Arc<dyn EventBus>, StartError> {
+    let stream = config.bus.stream.clone();
+    match &config.bus.kind {
+        BusKind::Redis { url, length, groups } => {
+            let url = url.as_ref().unwrap_or(&config.redis_url).expose().to_owned();
+            let bus = RedisBus::new(RedisBusConfig { url, stream, length: *length, groups: groups.clone() });
+            Ok(Arc::new(bus.map_err(|_| StartError::Bus("the Redis URL can't be read".to_owned()))?))
+        }
+        #[cfg(feature = "kafka")]
+        BusKind::Kafka { brokers } => {
+            let config = crate::events::KafkaConfig { brokers: brokers.clone(), topic: stream };
+            Ok(Arc::new(crate::events::KafkaBus::new(config).map_err(|e| StartError::Bus(e.to_string()))?))
+        }
+    }
+}
+
+fn mailer(config: &Config, db: &Db) -> Result<Mailer, StartError> {
+    let post = Post::open(config.mail.url.expose())?;
+    let from = config.mail.from.clone().ok_or(PostError)?;
+    if matches!(post, Post::Off) {
+        tracing::warn!("SEATWIRE_MAIL_URL is not set: customers get no mail");
+    }
+    Ok(Mailer::new(MailConfig { from, public_url: config.public_url.clone() }, db.clone(), post))
 }
 
 fn ms(duration: Duration) -> u64 {

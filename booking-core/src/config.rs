@@ -4,6 +4,7 @@
 //! variable and what is wrong with it. Nothing else in the core reads the environment.
 
 mod args;
+mod events;
 mod problems;
 mod providers;
 mod secret;
@@ -13,6 +14,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 pub use self::args::ServeArgs;
+pub use self::events::{BusKind, BusSettings, EventArgs, MailSettings};
 use self::problems::Problems;
 pub use self::providers::{ProviderName, ProvidersConfig, RazorpayConfig, StripeConfig};
 pub use self::secret::Secret;
@@ -54,6 +56,8 @@ pub struct Config {
     pub customer_commands_burst: u32,
     pub claim: Duration,
     pub paying: Duration,
+    pub bus: BusSettings,
+    pub mail: MailSettings,
     pub log: String,
     pub log_format: LogFormat,
 }
@@ -82,6 +86,7 @@ impl ServeArgs {
     pub fn check(mut self) -> Result<Config, ConfigErrors> {
         let mut problems = Problems::default();
         let providers = ProvidersConfig::check(&mut self, &mut problems);
+        let (bus, mail) = self.events.check(&mut problems);
         let config = Config {
             core_listen: problems.address("SEATWIRE_CORE_LISTEN", &self.core_listen),
             core_http_listen: problems.address("SEATWIRE_CORE_HTTP_LISTEN", &self.core_http_listen),
@@ -120,6 +125,8 @@ impl ServeArgs {
             ),
             claim: problems.duration("SEATWIRE_CLAIM_MS", &self.claim_ms, 1),
             paying: problems.duration("SEATWIRE_PAYING_MS", &self.paying_ms, 0),
+            bus,
+            mail,
             log: problems.filter("SEATWIRE_LOG", self.log),
             log_format: match self.log_format.as_str() {
                 "json" => LogFormat::Json,
@@ -185,12 +192,15 @@ pub(crate) mod tests {
             "--hold-ms=5m",
             "--razorpay-url=ftp://x",
             "--provider=paypal",
+            "--bus=pigeons",
+            "--mail-url=smtp://ann:hunter2@h?tls=maybe",
+            "--mail-from=nobody",
             "--log-format=xml",
             "--log=seatwire=loud",
         ];
         let text = check(&flags).unwrap_err().to_string();
         let expected = [
-            "15 configuration problems:",
+            "18 configuration problems:",
             "SEATWIRE_CORE_LISTEN (--core-listen): must be an address and port such as 127.0.0.1:7100, not \"7100\"",
             "SEATWIRE_DATABASE_URL (--database-url): must start with postgres:// or postgresql://",
             "SEATWIRE_DATABASE_POOL (--database-pool): must be a number from 1 to 1000, not \"0\"",
@@ -204,6 +214,9 @@ pub(crate) mod tests {
             "SEATWIRE_STRIPE_WEBHOOK_SECRETS (--stripe-webhook-secrets): is required",
             "SEATWIRE_HOLD_MS (--hold-ms): must be a number from 1 to 86400000, not \"5m\"",
             "SEATWIRE_RAZORPAY_URL (--razorpay-url): must be a URL",
+            "SEATWIRE_BUS (--bus): must be redis or kafka, not \"pigeons\"",
+            "SEATWIRE_MAIL_URL (--mail-url): must be smtp://",
+            "SEATWIRE_MAIL_FROM (--mail-from): must be an address such as",
             "SEATWIRE_LOG_FORMAT (--log-format): must be text or json, not \"xml\"",
             "SEATWIRE_LOG (--log): is no log filter",
         ];

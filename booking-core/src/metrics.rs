@@ -47,6 +47,12 @@ metrics_table! {
     PROVIDER_CALLS: Counter = "seatwire_core_provider_calls_total", "Calls to payment providers, by provider, call and outcome (ok, refused, failed, unanswered).";
     PROVIDER_SECONDS: Histogram = "seatwire_core_provider_seconds", "Time of a call to a payment provider with all its attempts, by provider and call.";
     PROVIDER_BREAKER: Gauge = "seatwire_core_provider_breaker", "0 while a payment provider is called, 1 while one call tries whether it is back, 2 while it is left alone.";
+    EVENTS_EXPORTED: Counter = "seatwire_core_events_exported_total", "Domain events that the bus took; one that goes out again counts again.";
+    EVENTS_REPLAYED: Counter = "seatwire_core_events_replayed_total", "Domain events put back because the bus lost its data.";
+    EVENTS_PARKED: Counter = "seatwire_core_events_parked_total", "Domain events that were parked, by consumer (bus, mail).";
+    EVENT_BACKLOG_AGE: Gauge = "seatwire_core_event_backlog_age", "Age of the oldest domain event that waits, seconds, by consumer (bus, mail).";
+    BUS_GROUP_LAG: Gauge = "seatwire_core_bus_group_lag", "Events on the bus that a group of consumers was not given yet, by group.";
+    MAILS: Counter = "seatwire_core_mails_total", "Mails by what became of them (sent, deferred, refused, off).";
     PUSHES_DROPPED: Counter = "seatwire_core_pushes_dropped_total", "Pushes to customers that were not published.";
 }
 

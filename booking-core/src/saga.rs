@@ -43,6 +43,7 @@ use tokio::sync::{Notify, mpsc};
 
 use crate::db::outbox::AppliedRow;
 use crate::db::{Db, DbError};
+use crate::events::EventWakes;
 use crate::holds::{HoldError, HoldStore};
 use crate::payments::form::percent_encoded;
 use crate::payments::{PaymentProvider, Providers};
@@ -151,8 +152,9 @@ struct Inner {
 /// Who is woken when rows for it were committed here.
 #[derive(Default)]
 struct Wakes {
-    settle: Notify,
-    refunds: Notify,
+    settle: Arc<Notify>,
+    refunds: Arc<Notify>,
+    events: EventWakes,
 }
 
 /// Applied rows waiting to be marked. When full, the row is left unmarked: the relay applies it again, harmlessly.
@@ -190,6 +192,12 @@ impl Saga {
 
     pub(crate) fn providers(&self) -> &Providers {
         &self.inner.providers
+    }
+
+    /// Who is woken when events of bookings were committed here.
+    #[must_use]
+    pub fn event_wakes(&self) -> &EventWakes {
+        &self.inner.wake.events
     }
 
     /// The provider that a row names.

@@ -103,6 +103,8 @@ pub struct ServeArgs {
     /// A hold that is being booked lasts at least this much longer, milliseconds
     #[arg(long, env = "SEATWIRE_PAYING_MS", default_value = "60000", value_name = "MS")]
     pub(super) paying_ms: String,
+    #[command(flatten)]
+    pub(super) events: super::EventArgs,
     /// Which log lines are written: a level, or a filter such as info,seatwire_core::saga=debug
     #[arg(long, env = "SEATWIRE_LOG", default_value = "info", value_name = "FILTER")]
     pub(super) log: String,

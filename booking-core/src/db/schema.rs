@@ -2,6 +2,44 @@
 //! columns with a migrated database.
 
 diesel::table! {
+    /// Domain events, one row each, with a done mark per consumer: the bus for other systems, and mail.
+    booking_events (id) {
+        /// The event's id, for consumers that want to see each once; also in the mail's Message-ID.
+        id -> Uuid,
+        /// The booking, or the one that an order was made for whose claim never committed: no foreign key.
+        booking_id -> Uuid,
+        /// 1, 2, 3 … within the booking.
+        version -> Int4,
+        /// What happened.
+        kind -> Text,
+        /// When.
+        occurred_at -> Timestamptz,
+        /// What is told beside the booking's own columns, such as payment, refund, reason.
+        facts -> Jsonb,
+        /// To be exported, not before this; null: nothing to do.
+        bus_next_try_at -> Nullable<Timestamptz>,
+        /// When the bus had it.
+        bus_done_at -> Nullable<Timestamptz>,
+        /// Failures of its own; outages do not count.
+        bus_failures -> Int4,
+        /// Set after 5 failures: an operator has to look.
+        bus_parked_at -> Nullable<Timestamptz>,
+        /// Which store of the bus has it; when that lost its data, the event is exported again.
+        bus_stream -> Nullable<Text>,
+        /// To be mailed, not before this; null: nothing to do.
+        mail_next_try_at -> Nullable<Timestamptz>,
+        /// When the mail server took it, or mail was found to be off.
+        mail_done_at -> Nullable<Timestamptz>,
+        /// Failures of its own; outages do not count.
+        mail_failures -> Int4,
+        /// Set after 5 failures, or a day of being put off: an operator has to look.
+        mail_parked_at -> Nullable<Timestamptz>,
+        /// Whose last try failed, and why; never an address.
+        last_error -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
     /// The seats of each booking.
     booking_seats (booking_id, seat) {
         /// The booking.
@@ -60,6 +98,18 @@ diesel::table! {
         id -> Int8,
         /// Name as people read and search it.
         name -> Text,
+    }
+}
+
+diesel::table! {
+    /// Stores of the bus that were met: a new one means that the one before may have lost events.
+    event_streams (stream) {
+        /// Store and run, such as the epoch of a Redis stream and the run id of its server.
+        stream -> Text,
+        /// When it was met first.
+        seen_at -> Timestamptz,
+        /// Events that another stream got since then are exported again.
+        replay_from -> Timestamptz,
     }
 }
 

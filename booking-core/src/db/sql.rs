@@ -6,18 +6,19 @@ use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::serialize::ToSql;
 use diesel::sql_types::{HasSqlType, Untyped};
 use diesel::{QueryResult, result::Error};
+use std::borrow::Cow;
 use std::marker::PhantomData;
 
 /// A statement; rows are read by name.
 pub struct Sql<'a> {
-    text: &'static str,
+    text: Cow<'static, str>,
     binds: Vec<Box<dyn QueryFragment<Pg> + Send + 'a>>,
 }
 
 /// Starts a statement. The text numbers its own binds (`$1`), each as often as it likes.
 #[must_use]
-pub fn sql<'a>(text: &'static str) -> Sql<'a> {
-    Sql { text, binds: Vec::new() }
+pub fn sql<'a>(text: impl Into<Cow<'static, str>>) -> Sql<'a> {
+    Sql { text: text.into(), binds: Vec::new() }
 }
 
 impl<'a> Sql<'a> {
@@ -38,7 +39,7 @@ impl QueryFragment<Pg> for Sql<'_> {
     /// diesel writes a placeholder where a bind is pushed; pushed inside a trailing comment, the placeholders of the
     /// text stay its own.
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> Result<(), Error> {
-        out.push_sql(self.text);
+        out.push_sql(&self.text);
         out.push_sql(" /* ");
         for bind in &self.binds {
             bind.walk_ast(out.reborrow())?;

@@ -31,6 +31,7 @@ use super::respond::{Body, Failure};
 use crate::app::App;
 use crate::commands::{db_error, no_such_show, saga_outcome, settled};
 use crate::db;
+use crate::events::GroupLag;
 
 type Shared = State<Arc<App>>;
 type Answer = Result<Json<Value>, Failure>;
@@ -226,7 +227,16 @@ async fn reload(State(app): Shared, Path(show): Path<String>) -> Answer {
 
 async fn backlog(State(app): Shared) -> Answer {
     let backlog = app.saga.backlog().await.map_err(db_error)?;
-    Ok(Json(json!(backlog)))
+    let mut answer = json!(backlog);
+    // The rows are worth having while the bus is away.
+    match app.exporter.groups().await {
+        Ok(groups) => {
+            let lag = |group: GroupLag| (group.group, json!({ "lag": group.lag, "pending": group.pending }));
+            answer["bus_groups"] = Value::Object(groups.into_iter().map(lag).collect());
+        }
+        Err(error) => answer["bus_error"] = json!(error.to_string()),
+    }
+    Ok(Json(answer))
 }
 
 async fn requeue(State(app): Shared, Path(id): Path<String>) -> Answer {

@@ -70,6 +70,7 @@ impl Saga {
 
     /// Reads a booking and tells its owner. Answers it, for a reply.
     pub(crate) async fn tell_owner(&self, booking: BookingId) -> Result<Option<BookingInfo>, DbError> {
+        self.inner.wake.events.wake();
         let Some((customer, info)) = db::bookings::get(self.db(), booking).await? else { return Ok(None) };
         let info = self.with_checkout(info);
         self.inner.holds.push(&customer, &Push::Booking { booking: info.clone() }).await;

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::effects::{Cause, Committed, record};
 use super::{Saga, SagaError};
+use crate::db::events::{self, Consumer};
 use crate::db::seats::{LockedSeat, SeatChange, change_seats, conflicts, lock_seats};
 use crate::db::{Conn, DbError, End, TryError, inbox, outbox, refunds, shows};
 use crate::holds::Refusal;
@@ -28,6 +29,37 @@ pub struct Backlog {
     pub refunds: u64,
     /// Refunds parked.
     pub refunds_parked: u64,
+    /// Events that the bus does not have yet.
+    pub bus: u64,
+    /// Events parked on their way to the bus.
+    pub bus_parked: u64,
+    /// Age of the oldest event that the bus does not have, milliseconds.
+    pub bus_oldest_ms: u64,
+    /// Mails not sent yet.
+    pub mail: u64,
+    /// Mails parked.
+    pub mail_parked: u64,
+    /// Age of the oldest event that is to be mailed, milliseconds.
+    pub mail_oldest_ms: u64,
+}
+
+impl Backlog {
+    /// The counts by name.
+    #[must_use]
+    pub const fn queues(&self) -> [(&'static str, u64); 10] {
+        [
+            ("inbox", self.inbox),
+            ("inbox_parked", self.inbox_parked),
+            ("outbox", self.outbox),
+            ("outbox_parked", self.outbox_parked),
+            ("refunds", self.refunds),
+            ("refunds_parked", self.refunds_parked),
+            ("bus", self.bus),
+            ("bus_parked", self.bus_parked),
+            ("mail", self.mail),
+            ("mail_parked", self.mail_parked),
+        ]
+    }
 }
 
 impl Saga {
@@ -174,14 +206,29 @@ impl Saga {
                     let (inbox, inbox_parked) = inbox::backlog(conn).await?;
                     let (outbox, outbox_parked) = outbox::backlog(conn).await?;
                     let (refunds, refunds_parked) = refunds::backlog(conn).await?;
-                    Ok(Backlog { inbox, inbox_parked, outbox, outbox_parked, refunds, refunds_parked })
+                    let bus = events::backlog(conn, Consumer::Bus).await?;
+                    let mail = events::backlog(conn, Consumer::Mail).await?;
+                    Ok(Backlog {
+                        inbox,
+                        inbox_parked,
+                        outbox,
+                        outbox_parked,
+                        refunds,
+                        refunds_parked,
+                        bus: bus.open,
+                        bus_parked: bus.parked,
+                        bus_oldest_ms: bus.oldest_ms,
+                        mail: mail.open,
+                        mail_parked: mail.parked,
+                        mail_oldest_ms: mail.oldest_ms,
+                    })
                 })
             })
             .await
     }
 
-    /// Gives a parked row a fresh start: `inbox-12`, `outbox-7` or `refund-<uuid>`. `false` when there is no such
-    /// parked row.
+    /// Gives a parked row a fresh start: `inbox-12`, `outbox-7`, `refund-<uuid>`, `bus-<uuid>` or `mail-<uuid>`. `false`
+    /// when there is no such parked row.
     ///
     /// # Errors
     /// [`DbError`].
@@ -195,12 +242,14 @@ impl Saga {
                         Parked::Inbox(row) => inbox::requeue(conn, row).await?,
                         Parked::Outbox(row) => outbox::requeue(conn, row).await?,
                         Parked::Refund(row) => refunds::requeue(conn, row).await?,
+                        Parked::Event(consumer, event) => events::requeue(conn, consumer, event).await?,
                     }))
                 })
             })
             .await?;
         self.inner.wake.settle.notify_one();
         self.inner.wake.refunds.notify_one();
+        self.inner.wake.events.wake();
         Ok(requeued)
     }
 }
@@ -210,6 +259,7 @@ enum Parked {
     Inbox(i64),
     Outbox(i64),
     Refund(Uuid),
+    Event(Consumer, Uuid),
 }
 
 impl Parked {
@@ -219,6 +269,8 @@ impl Parked {
             "inbox" => row.parse().ok().map(Self::Inbox),
             "outbox" => row.parse().ok().map(Self::Outbox),
             "refund" => row.parse().ok().map(Self::Refund),
+            "bus" => row.parse().ok().map(|event| Self::Event(Consumer::Bus, event)),
+            "mail" => row.parse().ok().map(|event| Self::Event(Consumer::Mail, event)),
             _ => None,
         }
     }

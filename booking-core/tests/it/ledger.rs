@@ -4,8 +4,10 @@
 mod checks;
 mod claims;
 mod contention;
+mod events;
 mod guards;
 mod locking;
+mod mail;
 mod outages;
 mod payments;
 mod providers;

@@ -8,15 +8,19 @@
 )]
 
 mod admin;
+mod bus;
 mod command_line;
 mod handshake;
 mod holds;
 mod http_listener;
+#[cfg(feature = "kafka")]
+mod kafka;
 mod ledger;
 mod operators;
 mod outages;
 mod port;
 mod purchase;
 mod samples;
+mod smtp_sink;
 mod support;
 mod world;
