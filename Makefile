@@ -1,7 +1,7 @@
 # Two commands are all a newcomer needs: `make run` and `make test`. Both work on a machine with Rust and nothing else:
 # servers that are missing are unpacked into .data/servers by the launcher, the browser is installed by .ci/browser.
 
-.PHONY: run test model mutants lint fmt clean-data
+.PHONY: run test test-kafka model mutants lint fmt clean-data
 
 # The whole product with demo data; prints the page's address, stops with Ctrl-C. Data survive in .data.
 run:
@@ -12,6 +12,12 @@ run:
 test:
 	. .ci/browser && cargo test --locked --workspace
 	.ci/page-tests
+
+# The event bus on Kafka, against a broker (tansu, unpacked from a Python wheel) and librdkafka's mock cluster. Apart
+# from `make test` because it compiles librdkafka first; needs gcc and make.
+test-kafka:
+	cargo build --locked --workspace --bins
+	cargo test --locked --package seatwire-core --features kafka --test it kafka
 
 # Every state of the models at the large bound; `make test` runs the small one. See docs/MODEL.md.
 model:
@@ -32,4 +38,4 @@ fmt:
 
 # Forgets every booking of `make run`.
 clean-data:
-	rm -rf .data/postgres .data/redis .data/provider
+	rm -rf .data/postgres .data/redis .data/provider .data/mail

