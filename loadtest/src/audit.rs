@@ -4,6 +4,7 @@
 //!
 //! What a stack at rest can't show (what was told to whom, frames that viewers saw) is for tests that keep histories.
 
+mod event_checks;
 mod gateway_checks;
 mod ledger_checks;
 mod map;
@@ -45,6 +46,9 @@ pub struct AuditArgs {
     /// Redis; without it the seat maps are not looked at.
     #[arg(long, env = "SEATWIRE_AUDIT_REDIS", hide_env_values = true, value_name = "URL", requires = "postgres")]
     pub redis: Option<String>,
+    /// Redis of the event bus [default: the same].
+    #[arg(long, env = "SEATWIRE_BUS_REDIS_URL", hide_env_values = true, value_name = "URL")]
+    pub bus_redis: Option<String>,
     /// The simulated payment provider; without it its books are not compared.
     #[arg(long, env = "SEATWIRE_AUDIT_PROVIDER", value_name = "URL", requires = "postgres")]
     pub provider: Option<String>,
@@ -119,10 +123,11 @@ pub async fn run(args: AuditArgs) -> anyhow::Result<()> {
     let sources = match (&args.ready_file, args.postgres) {
         (Some(file), _) => {
             let addresses = Addresses::read(file).with_context(|| format!("can't read {}", file.display()))?;
-            Sources::from(&addresses)
+            Sources { bus_redis: args.bus_redis, ..Sources::from(&addresses) }
         }
         (None, Some(postgres)) => {
-            Sources { postgres, redis: args.redis, provider: args.provider, gateways: args.gateways }
+            let (redis, bus_redis) = (args.redis, args.bus_redis);
+            Sources { postgres, redis, bus_redis, provider: args.provider, gateways: args.gateways }
         }
         (None, None) => anyhow::bail!("--ready-file or --postgres is needed"),
     };
@@ -162,11 +167,14 @@ pub async fn audit(sources: impl Into<Sources>, options: AuditOptions) -> anyhow
     if let Some(maps) = maps {
         checks.extend(map_checks::run(&ledger, &maps, &options).await?);
     }
-    for check in ledger_checks::CHECKS.iter().chain(money_checks::CHECKS).chain(work_checks::CHECKS) {
+    for check in
+        ledger_checks::CHECKS.iter().chain(money_checks::CHECKS).chain(work_checks::CHECKS).chain(event_checks::CHECKS)
+    {
         if !(options.allow_pending && check.name == work_checks::NO_PENDING) {
             checks.push(check.run(&ledger, &options).await?);
         }
     }
+    checks.extend(event_checks::on_the_bus(&ledger, &sources).await?);
     let money = money_checks::totals(&ledger).await?;
     checks.push(money_checks::identity(&money));
     if let Some(books) = provider_checks::read(&sources).await? {

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{AuditOptions, Sources, provider_checks};
+use super::{AuditOptions, Sources, event_checks, provider_checks};
 
 /// Returns when the stack is at rest or the time is over; the checks then tell what is left.
 pub(super) async fn wait(sources: &Sources, options: &AuditOptions) -> anyhow::Result<()> {
@@ -32,6 +32,8 @@ async fn work_left(sources: &Sources, options: &AuditOptions) -> anyhow::Result<
     let row = ledger.query_one(OPEN, &[]).await?;
     let mut left =
         vec![("inbox", row.try_get::<_, i64>(0)?), ("outbox", row.try_get(1)?), ("refunds", row.try_get(2)?)];
+    left.push(("events for the bus", row.try_get(4)?));
+    left.push(("mails", row.try_get(5)?));
     if !options.allow_pending {
         left.push(("pending bookings", row.try_get(3)?));
     }
@@ -40,6 +42,12 @@ async fn work_left(sources: &Sources, options: &AuditOptions) -> anyhow::Result<
         left.push(("webhooks to deliver", i64::try_from(books.webhooks_pending)?));
         left.push(("late captures and refunds", i64::try_from(books.late_pending)?));
         left.push(("captures that are not known here", i64::try_from(unknown)?));
+    }
+    if left.iter().all(|(_, count)| *count == 0)
+        && let Some(bus) = event_checks::on_the_bus(&ledger, sources).await?
+    {
+        // The core has not noticed yet that its bus lost them.
+        left.push(("events that the bus lost", i64::try_from(bus.violations)?));
     }
     let left: Vec<String> =
         left.into_iter().filter(|(_, count)| *count > 0).map(|(what, count)| format!("{count} {what}")).collect();
@@ -51,5 +59,7 @@ const OPEN: &str = "SELECT
     (SELECT count(*) FROM payment_events WHERE processed_at IS NULL AND parked_at IS NULL),
     (SELECT count(*) FROM outbox WHERE applied_at IS NULL AND parked_at IS NULL),
     (SELECT count(*) FROM refunds WHERE state IN ('DUE', 'REQUESTED') AND parked_at IS NULL),
-    (SELECT count(*) FROM bookings WHERE state = 'PENDING')";
+    (SELECT count(*) FROM bookings WHERE state = 'PENDING'),
+    (SELECT count(*) FROM booking_events WHERE bus_next_try_at IS NOT NULL),
+    (SELECT count(*) FROM booking_events WHERE mail_next_try_at IS NOT NULL)";
 const LOOK_EVERY: Duration = Duration::from_millis(150);

@@ -12,6 +12,8 @@ pub struct Sources {
     /// As a role that may read all tables.
     pub postgres: String,
     pub redis: Option<String>,
+    /// Of the event bus, where it is not the same.
+    pub bus_redis: Option<String>,
     pub provider: Option<String>,
     pub gateways: Vec<String>,
 }
@@ -21,6 +23,7 @@ impl From<&Addresses> for Sources {
         Self {
             postgres: addresses.postgres.clone(),
             redis: Some(addresses.redis.clone()),
+            bus_redis: None,
             provider: Some(addresses.provider.clone()),
             gateways: addresses.gateways.clone(),
         }
@@ -38,11 +41,19 @@ impl Sources {
     }
 
     pub(super) async fn connect_redis(&self) -> anyhow::Result<Option<MultiplexedConnection>> {
-        let Some(url) = &self.redis else { return Ok(None) };
-        let config = redis::AsyncConnectionConfig::new().set_response_timeout(Some(ANSWER_WITHIN));
-        let connected = redis::Client::open(url.as_str())?.get_multiplexed_async_connection_with_config(&config).await;
-        connected.map(Some).context("can't connect to Redis")
+        connect(self.redis.as_deref()).await
     }
+
+    pub(super) async fn connect_bus(&self) -> anyhow::Result<Option<MultiplexedConnection>> {
+        connect(self.bus_redis.as_deref().or(self.redis.as_deref())).await
+    }
+}
+
+async fn connect(url: Option<&str>) -> anyhow::Result<Option<MultiplexedConnection>> {
+    let Some(url) = url else { return Ok(None) };
+    let config = redis::AsyncConnectionConfig::new().set_response_timeout(Some(ANSWER_WITHIN));
+    let connected = redis::Client::open(url)?.get_multiplexed_async_connection_with_config(&config).await;
+    connected.map(Some).context("can't connect to Redis")
 }
 
 /// Whole maps of large shows are read at once.

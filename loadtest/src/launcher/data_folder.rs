@@ -37,6 +37,10 @@ impl DataFolder {
     pub(crate) fn logs(&self) -> PathBuf {
         self.path.join("logs")
     }
+
+    pub(crate) fn mail(&self) -> PathBuf {
+        self.path.join("mail")
+    }
 }
 
 fn lock(path: &Path) -> Result<Flock<File>, StartError> {
@@ -51,7 +55,7 @@ fn lock(path: &Path) -> Result<Flock<File>, StartError> {
 fn clear(path: &Path) -> io::Result<()> {
     // As root below a private home this is a link.
     folder::remove_with_target(&path.join("postgres/data"))?;
-    for name in ["postgres", "redis", "provider", "logs"] {
+    for name in ["postgres", "redis", "provider", "mail", "logs"] {
         folder::remove_with_target(&path.join(name))?;
     }
     match fs::remove_file(path.join(SECRETS)) {

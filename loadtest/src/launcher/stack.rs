@@ -93,6 +93,11 @@ impl Stack {
         self.folder.logs()
     }
 
+    /// Where mail to customers becomes files.
+    pub fn mail(&self) -> std::path::PathBuf {
+        self.folder.mail()
+    }
+
     pub fn folder(&self) -> &Path {
         &self.folder.path
     }

@@ -21,6 +21,8 @@ pub(crate) struct Wiring {
     /// As a browser on this machine writes it.
     pub(crate) page: String,
     pub(crate) provider_data: String,
+    /// Mail becomes files in this folder.
+    pub(crate) mail: String,
     pub(crate) secrets: StackSecrets,
 }
 
@@ -40,6 +42,7 @@ impl Wiring {
             ("SEATWIRE_CHECKOUT_URL", format!("http://{}", self.provider)),
             // Who tries things out, or plays many customers with one token, is not to be told to wait for minutes.
             ("SEATWIRE_CUSTOMER_HOLDS", "1000".to_owned()),
+            ("SEATWIRE_MAIL_URL", format!("file:{}", self.mail)),
         ];
         let provider = format!("http://{}", self.core_provider);
         let (key, webhook) = (secrets.provider_key_secret.clone(), secrets.webhook.clone());

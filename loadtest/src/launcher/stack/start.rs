@@ -135,6 +135,7 @@ fn wiring(
         gateway_cores: cores.map(|(index, (port, _))| through(Link::GatewayCore(index), port.address())).collect(),
         page: format!("http://{page}"),
         provider_data: folder.path.join("provider").display().to_string(),
+        mail: folder.mail().display().to_string(),
         secrets: folder.secrets.clone(),
     }
 }

@@ -107,6 +107,18 @@ pub(super) const PLANTS: &[Plant] = &[
     sql("events_have_one_effect", "UPDATE payment_events SET result = 'confirmed' WHERE result = 'duplicate'"),
     sql("outbox_is_applied", "UPDATE outbox SET applied_at = NULL"),
     sql("refunds_are_done", "UPDATE refunds SET state = 'REQUESTED'"),
+    // Events.
+    sql("events_tell_every_change", "DELETE FROM booking_events WHERE kind = 'PaymentCompleted'"),
+    sql(
+        "events_tell_every_change",
+        "UPDATE booking_events SET kind = 'BookingExpired' WHERE kind = 'BookingCancelled'",
+    ),
+    sql("events_are_numbered", "UPDATE booking_events SET version = version + 1 WHERE kind = 'Refunded'"),
+    sql("events_are_exported", "UPDATE booking_events SET bus_done_at = NULL, bus_parked_at = now() WHERE version = 1"),
+    sql(
+        "mails_are_sent",
+        "UPDATE booking_events SET mail_done_at = NULL, mail_next_try_at = now() WHERE kind = 'BookingConfirmed'",
+    ),
     // The provider's books.
     sql("orders_are_the_providers", "UPDATE orders SET receipt = 'other'"),
     sql("captures_are_the_providers", "DELETE FROM payments WHERE outcome = 'REFUND'"),
@@ -138,6 +150,13 @@ pub(super) const PLANTS: &[Plant] = &[
          redis.call('HSET', HOLD, id, cmsgpack.pack(hold))
          redis.call('ZADD', DUE, 1000, MEMBER .. id)",
     ),
+    // The bus.
+    lua(
+        "the_bus_has_the_events",
+        "local last = redis.call('XREVRANGE', 'seatwire.events', '+', '-', 'COUNT', 1)[1][1]
+         redis.call('XDEL', 'seatwire.events', last)",
+    ),
+    lua("the_bus_has_the_events", "redis.call('DEL', 'seatwire.events', 'seatwire.events.epoch')"),
     // What is asked for.
     Plant {
         check: "holders_stay_below_the_cap",
