@@ -10,6 +10,7 @@ mod locking;
 mod mail;
 mod outages;
 mod payments;
+mod permutations;
 mod providers;
 mod refusals;
 mod rig;

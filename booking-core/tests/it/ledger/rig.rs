@@ -87,6 +87,11 @@ impl Rig {
         (holds, saga)
     }
 
+    /// A saga of its own on this database and these holds.
+    pub(super) fn saga_with(&self, config: SagaConfig, db: &Db, holds: &HoldStore) -> Saga {
+        saga(config, db, holds, self.shapes, &self.provider)
+    }
+
     pub(super) async fn hold(&self, customer: &CustomerId, key: &str, seats: &[u32]) -> HoldId {
         let seats: Vec<SeatIndex> = seats.iter().copied().map(SeatIndex).collect();
         let held = self.holds.hold(self.show, customer, &idempotency_key(key), &seats, None).await;
