@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use hyper::Method;
-use seatwire_protocol::{HoldId, ShowId};
+use seatwire_protocol::{BookingId, HoldId, ShowId};
 use serde_json::{Value, json};
 
 use crate::config::Secret;
@@ -77,6 +77,18 @@ enum Act {
         #[arg(value_parser = ["refuse", "allow"])]
         rule: String,
     },
+    /// Cancels a booking whose customer can't or won't, with its refund
+    CancelBooking {
+        /// Id of the booking, as its customer sees it, or as `history` lists it
+        booking: BookingId,
+    },
+    /// Cancels a show for good: the sale is closed, its seats are blocked, its bookings are cancelled and refunded
+    CancelShow {
+        show: ShowId,
+        /// That this is meant: it can't be undone
+        #[arg(long)]
+        yes: bool,
+    },
     /// Loads the seat map of a show from the ledger again, under a new generation
     Reload { show: ShowId },
     /// Counts what waits in the queues, and what is parked and waits for you
@@ -138,6 +150,14 @@ pub async fn run(args: AdminArgs) -> Result<String, AdminError> {
         Act::Schedule { show: of, opens_at_ms } => sale(of, json!({ "state": "before", "opens_at_ms": opens_at_ms })),
         Act::SingleSeats { show: of, rule } => {
             (Method::POST, format!("{}/options", show(of)), json!({ "no_orphan": rule == "refuse" }))
+        }
+        Act::CancelBooking { booking } => {
+            (Method::POST, format!("/admin/bookings/{}/cancel", booking.to_hex()), Value::Null)
+        }
+        Act::CancelShow { show: of, yes: true } => (Method::POST, format!("{}/cancel", show(of)), Value::Null),
+        Act::CancelShow { show: of, yes: false } => {
+            let text = format!("cancelling show {of} refunds all its bookings and can't be undone; repeat with --yes");
+            return Err(AdminError::Usage(text));
         }
         Act::Reload { show: of } => (Method::POST, format!("{}/reload", show(of)), Value::Null),
         Act::Backlog => (Method::GET, "/admin/backlog".to_owned(), Value::Null),

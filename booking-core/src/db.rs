@@ -4,6 +4,7 @@
 //! own, with bounded retries, and with a name for logs. Seat rows are locked in [`seats`] and nowhere else.
 
 pub mod bookings;
+pub mod cancellations;
 pub(crate) mod event_facts;
 pub mod events;
 pub mod history;

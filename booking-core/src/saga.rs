@@ -11,7 +11,7 @@
 //! | module | what |
 //! |---|---|
 //! | [`state`] | what a captured payment leads to; pure |
-//! | `claim`, `settle`, `expire`, `cancel`, `operator` | the transactions |
+//! | `claim`, `settle`, `expire`, `cancel`, `cancel_show`, `operator` | the transactions |
 //! | `intake` | webhooks' way into the inbox, several to a commit |
 //! | `refund_events`, `refunds`, `reconcile` | what is settled with the provider |
 //! | `effects`, `relay` | how committed changes reach Redis and their owners |
@@ -21,6 +21,7 @@
 //! transaction. Redis may vanish at any moment; no money and no seat depends on it.
 
 mod cancel;
+mod cancel_show;
 mod claim;
 mod effects;
 mod expire;
@@ -154,6 +155,7 @@ struct Inner {
 struct Wakes {
     settle: Arc<Notify>,
     refunds: Arc<Notify>,
+    cancellations: Arc<Notify>,
     events: EventWakes,
 }
 

@@ -175,6 +175,7 @@ pub(crate) async fn seats_of(conn: &mut Conn, booking: BookingId) -> Result<Vec<
 pub(crate) enum EndedBy {
     Time,
     Customer,
+    Operator,
 }
 
 /// A locked booking is confirmed; its seats are active again where it was rescued.
@@ -195,6 +196,7 @@ pub(crate) async fn end(conn: &mut Conn, booking: BookingId, by: EndedBy) -> Res
     let (state, ended_by) = match by {
         EndedBy::Time => ("EXPIRED", None),
         EndedBy::Customer => ("CANCELLED", Some("customer")),
+        EndedBy::Operator => ("CANCELLED", Some("operator")),
     };
     sql("WITH ended AS (
             UPDATE bookings SET state = $2, version = version + 1, ended_by = $3, ended_at = clock_timestamp()

@@ -424,6 +424,10 @@ diesel::table! {
         no_orphan -> Bool,
     }
 }
+        /// When an operator cancelled the show; its sale never opens again.
+        cancelled_at -> Nullable<Timestamptz>,
+        /// When none of its bookings was pending or confirmed any more.
+        cancel_done_at -> Nullable<Timestamptz>,
 
 diesel::table! {
     /// Every allowed change of state; anything else is refused by trigger.

@@ -9,9 +9,13 @@
 //! | `POST /admin/shows/{show}/sale` `{state, opens_at_ms?}` | opens, closes or schedules the sale |
 //! | `POST /admin/shows/{show}/options` `{no_orphan}` | whether holds may leave a single seat alone |
 //! | `POST /admin/shows/{show}/block`, `/unblock` `{seats}` | takes seats off sale, and back |
+//! | `POST /admin/shows/{show}/cancel` | cancels a show, and all its bookings with their refunds |
+//! | `POST /admin/bookings/{booking}/cancel` | cancels a booking, with its refund |
 //! | `POST /admin/shows/{show}/reload` | starts a new generation and loads the map again |
 //! | `GET /admin/backlog` | rows that wait, and rows that wait for an operator |
 //! | `POST /admin/requeue/{id}` | tries a parked row again |
+
+mod cancel;
 
 use std::sync::Arc;
 
@@ -46,6 +50,8 @@ pub(super) fn router(app: Arc<App>) -> Router {
         .route("/shows/{show}/options", post(set_options))
         .route("/shows/{show}/block", post(block))
         .route("/shows/{show}/unblock", post(unblock))
+        .route("/shows/{show}/cancel", post(cancel::show))
+        .route("/bookings/{booking}/cancel", post(cancel::booking))
         .route("/shows/{show}/reload", post(reload))
         .route("/backlog", get(backlog))
         .route("/requeue/{id}", post(requeue))
@@ -75,6 +81,7 @@ async fn show_state(State(app): Shared, Path(show): Path<String>) -> Answer {
         "state": row.sale.state, "opens_at_ms": row.sale.opens_at_ms, "version": row.sale.version,
         "no_orphan": row.sale.no_orphan,
     });
+    let cancelled = db::cancellations::progress(&app.db, show).await.map_err(db_error)?;
     let live = match settled(&app, show, app.holds.snapshot(show).await).await {
         Ok(snapshot) => live_state(&snapshot),
         // The ledger's half is worth having while Redis is down.
@@ -84,6 +91,7 @@ async fn show_state(State(app): Shared, Path(show): Path<String>) -> Answer {
         "show": show,
         "ledger": {
             "seats": row.seats, "sale": sale, "generation": row.generation, "layout_version": row.layout_version,
+            "cancelled": cancelled,
         },
         "live": live,
     })))

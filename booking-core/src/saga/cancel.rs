@@ -77,29 +77,41 @@ async fn transact(conn: &mut Conn, command: &CancelBooking, row: &KeyRow) -> Res
     let Some(booking) = booking.filter(|booking| booking.customer == command.customer) else {
         return Ok(End::Rollback(Cancelled::Refused(Refusal::NotOwner)));
     };
-    let from = match booking.state {
-        BookingState::Pending => LedgerStatus::Claimed,
+    match booking.state {
+        BookingState::Pending => {}
         BookingState::Confirmed if has_started(conn, booking.show).await? => {
             return Ok(End::Rollback(Cancelled::Refused(Refusal::SaleClosed)));
         }
-        BookingState::Confirmed => LedgerStatus::Booked,
+        BookingState::Confirmed => {}
         _ => return Ok(End::Rollback(Cancelled::Before)),
-    };
+    }
     keys::insert(conn, &command.customer, Operation::Cancel, &command.key, row).await?;
     failpoint!("cancel.key_inserted");
-    if from == LedgerStatus::Booked {
-        refund(conn, &booking).await?;
+    let (committed, refund) = end_booking(conn, &booking, EndedBy::Customer, command.customer.as_str()).await?;
+    Ok(End::Commit(Cancelled::Now(committed, refund)))
+}
+
+/// Ends a locked booking that is pending or confirmed, the latter with its refund; answers whether there is one.
+pub(super) async fn end_booking(
+    conn: &mut Conn,
+    booking: &Booking,
+    by: EndedBy,
+    actor: &str,
+) -> Result<(Committed, bool), TryError> {
+    let is_confirmed = booking.state == BookingState::Confirmed;
+    if is_confirmed {
+        refund(conn, booking).await?;
         failpoint!("cancel.refund_inserted");
     }
+    let from = if is_confirmed { LedgerStatus::Booked } else { LedgerStatus::Claimed };
     let cause = Cause {
         booking: Some(booking.id),
         customer: Some(booking.customer.clone()),
         hold: Some(booking.hold),
-        operator: false,
+        operator: by == EndedBy::Operator,
     };
-    let freed = Freed { from, actor: command.customer.as_str(), reason: "cancel", cause };
-    let committed = free_seats(conn, &booking, EndedBy::Customer, freed).await?;
-    Ok(End::Commit(Cancelled::Now(committed, from == LedgerStatus::Booked)))
+    let freed = Freed { from, actor, reason: "cancel", cause };
+    Ok((free_seats(conn, booking, by, freed).await?, is_confirmed))
 }
 
 async fn refund(conn: &mut Conn, booking: &Booking) -> Result<(), TryError> {

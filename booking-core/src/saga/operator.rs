@@ -81,7 +81,14 @@ impl Saga {
                 Ok(End::Commit(Some((sale, record_sale(conn, show, sale).await?))))
             })
         });
-        let Some((sale, committed)) = result.await? else { return Ok(Err(Refusal::NoSuchShow)) };
+        let found = match result.await {
+            // A cancelled show stays closed.
+            Err(DbError::Constraint(name)) if name == "shows_cancelled_at_check" => {
+                return Ok(Err(Refusal::SaleClosed));
+            }
+            found => found?,
+        };
+        let Some((sale, committed)) = found else { return Ok(Err(Refusal::NoSuchShow)) };
         self.apply_now(&committed).await;
         Ok(Ok(sale))
     }

@@ -25,6 +25,8 @@ impl Saga {
         self.run("reconcile", tracker, shutdown, ms(2_000), |saga| async move { saga.reconcile_once().await });
         self.run("relay", tracker, shutdown, ms(250), |saga| async move { saga.relay_once().await });
         self.run("unload", tracker, shutdown, ms(60_000), |saga| async move { saga.unload_once().await });
+        let every = ms(1_000);
+        self.run("cancellations", tracker, shutdown, every, |saga| async move { saga.cancel_shows_once().await });
         self.run("open_sales", tracker, shutdown, ms(1_000), |saga| async move { saga.open_sales_once().await });
     }
 
@@ -48,6 +50,7 @@ impl Saga {
         match worker {
             "settle" => Some(Arc::clone(&self.inner.wake.settle)),
             "refunds" => Some(Arc::clone(&self.inner.wake.refunds)),
+            "cancellations" => Some(Arc::clone(&self.inner.wake.cancellations)),
             _ => None,
         }
     }

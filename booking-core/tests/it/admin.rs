@@ -8,7 +8,7 @@ use serde_json::Value;
 use tokio::process::Command;
 
 use crate::support::SECRET;
-use crate::world::World;
+use crate::world::{World, until};
 
 struct Ran {
     code: Option<i32>,
@@ -58,6 +58,13 @@ async fn an_operator_can_do_on_the_command_line_what_the_core_allows() {
     assert!(run(&["reload", &show]).await.contains("generation"));
     assert!(run(&["backlog"]).await.contains("refunds_parked"));
 
+    let again = world.hold("bob", held.show, "k9", &[1]).await.unwrap();
+    let pending = world.book("bob", &again, "b1").await.unwrap();
+    let booking = pending.booking.to_hex();
+    assert!(run(&["cancel-booking", &booking]).await.contains("cancelled"));
+    let history = run(&["history", &show, "1"]).await;
+    assert!(history.lines().any(|line| line.contains("operator") && line.contains("cancel")), "{history}");
+
     // What goes wrong is said in words, and no token is ever part of them.
     let mut file = tempfile::NamedTempFile::new().unwrap();
     writeln!(file, "{SECRET}").unwrap();
@@ -71,6 +78,8 @@ async fn an_operator_can_do_on_the_command_line_what_the_core_allows() {
         (Some(SECRET), &["release", &show, &held.hold.to_hex()], 1, "GONE"),
         (Some(SECRET), &["release", &show, "abc"], 2, "<HOLD>"),
         (Some(SECRET), &["block", &show, "9-3"], 2, "9 is above 3"),
+        (Some(SECRET), &["cancel-show", &show], 2, "repeat with --yes"),
+        (Some(SECRET), &["cancel-booking", &"0".repeat(32)], 1, "no such booking"),
         (Some(SECRET), &["--url", "http://127.0.0.1:1", "backlog"], 1, "out of reach"),
         (Some("another-token-of-no-use"), &["backlog"], 1, "UNAUTHENTICATED"),
         (None, &["backlog"], 2, "SEATWIRE_ADMIN_TOKEN"),
@@ -81,5 +90,12 @@ async fn an_operator_can_do_on_the_command_line_what_the_core_allows() {
         assert!(ran.error.contains(expected) && ran.out.is_empty(), "{args:?}: {}", ran.error);
         assert!(token.is_none_or(|token| !ran.error.contains(token)), "{args:?}");
     }
+    let cancelled = run(&["cancel-show", &show, "--yes"]).await;
+    assert!(cancelled.contains("cancelled.bookings_left"), "{cancelled}");
+    let done = || async {
+        let state: Value = serde_json::from_str(&run(&["show", &show, "--json"]).await).unwrap();
+        state["ledger"]["cancelled"]["done"] == true
+    };
+    until("the show's bookings are cancelled", done).await;
     world.end().await;
 }

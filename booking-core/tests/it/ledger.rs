@@ -1,6 +1,7 @@
 //! Bookings and money on a real PostgreSQL, a real Redis and the simulated provider as a process. Workers do not run by
 //! themselves: tests call their steps, so that nothing has to be slept for. Every test ends with the ledger's checks.
 
+mod cancelling;
 mod checks;
 mod claims;
 mod contention;
