@@ -190,6 +190,29 @@ pub(crate) async fn put_off(db: &Db, event: i64, wait_ms: u64) -> Result<(), DbE
     .await
 }
 
+/// Whether an event came less than so long ago.
+pub(crate) async fn is_younger(db: &Db, event: i64, age_ms: u64) -> Result<bool, DbError> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = Bool)]
+        younger: bool,
+    }
+    db.read("event_age", move |conn| {
+        Box::pin(async move {
+            let row: Option<Row> =
+                sql("SELECT received_at > clock_timestamp() - $2 * interval '1 millisecond' AS younger
+                FROM payment_events WHERE id = $1")
+                .bind::<BigInt, _>(event)
+                .bind::<BigInt, _>(signed(age_ms))
+                .get_result(conn)
+                .await
+                .optional()?;
+            Ok(row.is_some_and(|row| row.younger))
+        })
+    })
+    .await
+}
+
 /// Gives a parked, unprocessed event a fresh start.
 pub(crate) async fn requeue(conn: &mut Conn, event: i64) -> Result<bool, TryError> {
     let rows = sql("UPDATE payment_events SET parked_at = NULL, failures = 0, next_try_at = clock_timestamp()

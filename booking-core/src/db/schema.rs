@@ -88,6 +88,8 @@ diesel::table! {
         expires_at -> Timestamptz,
         /// When the booking expired or was cancelled.
         ended_at -> Nullable<Timestamptz>,
+        /// The hold under which a late payment got the seats after all.
+        payer_hold_id -> Nullable<Bytea>,
     }
 }
 
@@ -422,12 +424,12 @@ diesel::table! {
         layout_version -> Int8,
         /// Whether a hold may not leave a single free seat alone; changes with sale_version.
         no_orphan -> Bool,
-    }
-}
         /// When an operator cancelled the show; its sale never opens again.
         cancelled_at -> Nullable<Timestamptz>,
         /// When none of its bookings was pending or confirmed any more.
         cancel_done_at -> Nullable<Timestamptz>,
+    }
+}
 
 diesel::table! {
     /// Every allowed change of state; anything else is refused by trigger.

@@ -110,6 +110,16 @@ pub(crate) async fn change_seats(conn: &mut Conn, change: &SeatChange<'_>) -> Re
     rows.into_iter().map(|row| Ok((seat_index(row.seat)?, change.to, unsigned(row.version)?))).collect()
 }
 
+/// A locked booking was rescued under this hold: who loads the seat map has to know it for the booking's own.
+pub(crate) async fn note_payer_hold(conn: &mut Conn, booking: BookingId, hold: HoldId) -> Result<(), TryError> {
+    sql("UPDATE bookings SET payer_hold_id = $2 WHERE id = $1")
+        .bind::<SqlUuid, _>(Uuid::from_bytes(booking.0))
+        .bind::<Binary, _>(hold.0.to_vec())
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
 /// Why each seat that is not `wanted` is not; empty when all are.
 pub(crate) fn conflicts(seats: &[SeatIndex], locked: &[LockedSeat]) -> Vec<SeatConflict> {
     seats
@@ -190,7 +200,8 @@ pub async fn read_map(db: &Db, show: ShowId) -> Result<Option<LedgerMap>, DbErro
             let rows: Vec<Row> =
                 sql("SELECT coalesce(t.generation, 0) AS generation, w.sale, w.sale_version, w.no_orphan,
                     (extract(epoch FROM w.opens_at) * 1000)::bigint AS opens_at_ms,
-                    s.seat, s.status, s.version, b.hold_id, b.customer_id
+                    s.seat, s.status, s.version, b.customer_id,
+                    coalesce(b.payer_hold_id, b.hold_id) AS hold_id
                 FROM shows w JOIN show_seats s ON s.show_id = w.id
                 LEFT JOIN show_streams t ON t.show_id = w.id
                 LEFT JOIN bookings b ON b.id = s.booking_id

@@ -18,9 +18,10 @@ use crate::db::inbox::{self, OpenEvent};
 use crate::db::orders::{self, OrderRow};
 use crate::db::payments::{self, PaymentOutcome, Settled};
 use crate::db::refunds;
-use crate::db::seats::{SeatChange, change_seats, lock_seats};
+use crate::db::seats::{SeatChange, change_seats, lock_seats, note_payer_hold};
 use crate::db::shows::{self, Selling};
 use crate::db::{Conn, DbError, End, TryError};
+use crate::holds::Refusal;
 use crate::holds::ledger::LedgerStatus;
 use crate::payments::{Payment, PaymentProvider, PaymentStatus, ProviderEvent};
 
@@ -31,6 +32,9 @@ const AT_ONCE: usize = 8;
 const LOOKS_MAX: u32 = 4;
 /// An event whose provider or database is out of reach waits so long.
 const PUT_OFF_MS: u64 = 1_000;
+
+/// A late payment waits so long for a seat map that is being loaded; then the ledger decides alone.
+const LOADING_MAX_MS: u64 = 60_000;
 
 /// Whether a late payment may have its seats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -163,7 +167,7 @@ impl Saga {
     ) -> Result<(), SagaError> {
         let shared = Arc::new(payment.clone());
         for _ in 0..LOOKS_MAX {
-            let (seen, rescue) = self.look(booking, payment).await?;
+            let (seen, rescue) = self.look(event, booking, payment).await?;
             failpoint!("settle.looked");
             let payment = Arc::clone(&shared);
             let settlement = self
@@ -209,6 +213,7 @@ impl Saga {
     /// Looks at the booking, and places the payer's hold where a rescue will be needed.
     async fn look(
         &self,
+        event: i64,
         booking: Option<BookingId>,
         payment: &Payment,
     ) -> Result<(Option<Booking>, Rescue), SagaError> {
@@ -223,6 +228,13 @@ impl Saga {
         let placed = self.inner.holds.place_payer_hold(seen.show, &seen.customer, &seats, &payment.id).await;
         let rescue = match placed {
             Ok(Ok(hold)) => Rescue::Allowed(Some(hold)),
+            Ok(Err(Refusal::NotReady { .. })) if inbox::is_younger(self.db(), event, LOADING_MAX_MS).await? => {
+                return Err(SagaError::Unavailable("the seat map is being loaded".to_owned()));
+            }
+            Ok(Err(Refusal::NotReady { .. })) => {
+                tracing::warn!(booking = %id.short(), "late payment settled by the ledger alone: no map for too long");
+                Rescue::Allowed(None)
+            }
             Ok(Err(refusal)) => {
                 tracing::info!(booking = %id.short(), ?refusal, "late payment: no hold for the payer");
                 Rescue::Refused
@@ -362,6 +374,9 @@ async fn confirm(
     failpoint!("settle.seats_changed");
     bookings::confirm(conn, booking.id).await?;
     failpoint!("settle.booking_confirmed");
+    if hold != booking.hold {
+        note_payer_hold(conn, booking.id, hold).await?;
+    }
     payments::set_outcome(conn, &payment.id, PaymentOutcome::Booking).await?;
     failpoint!("settle.outcome_set");
     inbox::done(conn, event, if is_rescue { "rescued" } else { "confirmed" }, false).await?;

@@ -7,6 +7,7 @@ mod claims;
 mod contention;
 mod events;
 mod guards;
+mod late;
 mod locking;
 mod mail;
 mod outages;
