@@ -8,6 +8,7 @@ mod contention;
 mod events;
 mod guards;
 mod late;
+mod limits;
 mod locking;
 mod mail;
 mod outages;
