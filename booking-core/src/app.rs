@@ -196,6 +196,7 @@ fn providers(config: &ProvidersConfig) -> Result<Providers, ProviderError> {
 fn saga_config(config: &Config) -> SagaConfig {
     SagaConfig {
         claim_ms: ms(config.claim),
+        reconcile_ms: ms(config.reconcile),
         seats_max: u64::from(config.hold_seats_max),
         checkout_url: config.providers.checkout_url.clone(),
         public_url: config.public_url.clone(),

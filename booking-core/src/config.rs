@@ -55,6 +55,8 @@ pub struct Config {
     pub customer_commands_per_second: u32,
     pub customer_commands_burst: u32,
     pub claim: Duration,
+    /// When an order is first asked for at its provider.
+    pub reconcile: Duration,
     pub paying: Duration,
     pub bus: BusSettings,
     pub mail: MailSettings,
@@ -124,6 +126,7 @@ impl ServeArgs {
                 100_000,
             ),
             claim: problems.duration("SEATWIRE_CLAIM_MS", &self.claim_ms, 1),
+            reconcile: problems.duration("SEATWIRE_RECONCILE_MS", &self.reconcile_ms, 1),
             paying: problems.duration("SEATWIRE_PAYING_MS", &self.paying_ms, 0),
             bus,
             mail,

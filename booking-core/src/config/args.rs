@@ -100,6 +100,10 @@ pub struct ServeArgs {
     /// How long a pending booking waits for its payment, milliseconds
     #[arg(long, env = "SEATWIRE_CLAIM_MS", default_value = "720000", value_name = "MS")]
     pub(super) claim_ms: String,
+    /// When an order is first asked for at its provider, milliseconds after it was made; then each time twice as late, for
+    /// five days. This finds payments that no webhook told of, such as a second one for a booking
+    #[arg(long, env = "SEATWIRE_RECONCILE_MS", default_value = "900000", value_name = "MS")]
+    pub(super) reconcile_ms: String,
     /// A hold that is being booked lasts at least this much longer, milliseconds
     #[arg(long, env = "SEATWIRE_PAYING_MS", default_value = "60000", value_name = "MS")]
     pub(super) paying_ms: String,
