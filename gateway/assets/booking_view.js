@@ -66,13 +66,16 @@ class BookingView {
       if (this.#gone) return;
       if (error.code === "NOT_OWNER" || error.code === "BAD_REQUEST") return this.#unknown(error);
     }
-    if (this.#gone || (this.#booking && this.#booking.state !== "pending" && !this.#refundOpen)) return;
+    if (this.#gone || (this.#booking && this.#isSettled)) return;
     const { everyMs } = this.phases[this.#phase];
     this.#timer = setTimeout(() => this.ask(), everyMs * (1 + Math.random() * 0.2));
   }
 
-  get #refundOpen() {
-    return (this.#booking.refunds ?? []).some(({ state }) => state === "due" || state === "requested");
+  /** Nothing more is expected. Who comes from the checkout may have paid late: that booking may yet be confirmed. */
+  get #isSettled() {
+    const { state, refunds = [] } = this.#booking;
+    if (state === "pending" || refunds.some(({ state }) => state === "due" || state === "requested")) return false;
+    return !(state === "expired" && this.phases === PHASES && refunds.length === 0);
   }
 
   #is(booking) {
