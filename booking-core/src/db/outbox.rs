@@ -185,6 +185,29 @@ pub(crate) async fn mark(db: &Db, applied: Vec<AppliedRow>) -> Result<usize, DbE
     .await
 }
 
+/// Whether Redis may not know of a booking's latest change. Rows that wait for an operator do not count, nor do those
+/// that a relay has had the time for and could not apply.
+pub(crate) async fn has_open(db: &Db, booking: BookingId) -> Result<bool, DbError> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = Bool)]
+        open: bool,
+    }
+    let booking = uuid(booking);
+    db.read("has_open_outbox", move |conn| {
+        Box::pin(async move {
+            let row: Row = sql("SELECT EXISTS (SELECT FROM outbox
+                WHERE booking_id = $1 AND applied_at IS NULL AND parked_at IS NULL
+                    AND created_at > clock_timestamp() - interval '5 seconds') AS open")
+            .bind::<SqlUuid, _>(booking)
+            .get_result(conn)
+            .await?;
+            Ok(row.open)
+        })
+    })
+    .await
+}
+
 /// A row failed by itself: tried again later, parked after some failures. Answers whether it was parked.
 pub(crate) async fn failed(db: &Db, row: i64, error: &str) -> Result<bool, DbError> {
     #[derive(QueryableByName)]

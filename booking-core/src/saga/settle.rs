@@ -16,6 +16,7 @@ use super::{Saga, SagaError, booking_of_receipt};
 use crate::db::bookings::{self, Booking};
 use crate::db::inbox::{self, OpenEvent};
 use crate::db::orders::{self, OrderRow};
+use crate::db::outbox;
 use crate::db::payments::{self, PaymentOutcome, Settled};
 use crate::db::refunds;
 use crate::db::seats::{SeatChange, change_seats, lock_seats, note_payer_hold};
@@ -236,6 +237,10 @@ impl Saga {
                 Rescue::Allowed(None)
             }
             Ok(Err(refusal)) => {
+                // A core that died may have left its end to the relay: until then the map has its own seats as claimed.
+                if outbox::has_open(self.db(), id).await? {
+                    return Err(SagaError::Unavailable("the end of the booking is not on the map yet".to_owned()));
+                }
                 tracing::info!(booking = %id.short(), ?refusal, "late payment: no hold for the payer");
                 Rescue::Refused
             }

@@ -110,3 +110,23 @@ async fn a_worker_that_came_second_leaves_the_payers_hold_to_the_first() {
     rig.drain_inbox().await;
     assert_eq!(rig.booking(booking.booking).await.state, BookingState::Confirmed);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_late_payment_is_not_refused_by_a_map_that_lacks_the_end_of_its_own_booking() {
+    let rig = Rig::with(|config| (config.claim_ms, config.relay_age_ms) = (1, 0)).await;
+    let booking = rig.book("ann", &[0]).await;
+    rig.expire(booking.booking).await;
+    // As if the core had died before it applied the expiry; that a map refuses is brought about by another's hold.
+    rig.sql.batch_execute("UPDATE outbox SET applied_at = NULL, next_try_at = now()").await.unwrap();
+    rig.hold(&customer("eve"), "h", &[0]).await;
+    let body = payment_event(booking.order.as_deref().unwrap(), "pay_1", booking.amount, "INR", "captured");
+    assert_eq!(Sent::of(&body).to(&rig).await, 200);
+    assert_eq!(rig.saga.settle_once().await.unwrap(), 1);
+    assert_eq!(rig.count("SELECT count(*) FROM payment_events WHERE processed_at IS NULL").await, 1);
+    assert_eq!(rig.count("SELECT count(*) FROM refunds").await, 0);
+    // The relay has brought it: now a refusal is one.
+    assert!(rig.saga.relay_once().await.unwrap() > 0);
+    rig.sql.batch_execute("UPDATE payment_events SET next_try_at = now() WHERE processed_at IS NULL").await.unwrap();
+    assert_eq!(rig.saga.settle_once().await.unwrap(), 1);
+    assert_eq!(rig.text("SELECT outcome_reason FROM payments").await, "seats_taken");
+}
