@@ -59,6 +59,7 @@ mod active {
     use seatwire_protocol::{ErrorBody, ErrorCode};
 
     use crate::db::{DbError, TryError};
+    use crate::events::ExportError;
     use crate::holds::HoldError;
     use crate::saga::SagaError;
 
@@ -113,6 +114,18 @@ mod active {
                 Fault::Fail => DbError::Unavailable(TEXT.to_owned()).into(),
                 Fault::Repeat => Self::Transient { text: TEXT.to_owned(), lost: false },
             }
+        }
+    }
+
+    impl From<Fault> for DbError {
+        fn from(_: Fault) -> Self {
+            Self::Unavailable(TEXT.to_owned())
+        }
+    }
+
+    impl From<Fault> for ExportError {
+        fn from(fault: Fault) -> Self {
+            Self::Db(fault.into())
         }
     }
 

@@ -127,10 +127,12 @@ impl Mailer {
             Ok(message) => message,
             Err(error) => return self.failed(row.id, &error).await,
         };
+        failpoint!("mail.composed");
         let name = format!("{}-{}.eml", row.kind, row.id);
         let sending = tokio::time::timeout(self.inner.post.send_within(), self.inner.post.send(&name, message));
         match sending.await.unwrap_or_else(|_| Err(Unsent::Unknown("no answer in time".to_owned()))) {
             Ok(()) => {
+                failpoint!("mail.sent");
                 self.told("sent", vec![row.id]).await?;
                 tracing::info!(event = %row.id, kind = row.kind, "mailed");
                 Ok(())

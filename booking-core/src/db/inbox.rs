@@ -155,7 +155,7 @@ pub(crate) async fn failed(db: &Db, event: i64, error: &str) -> Result<bool, DbE
         parked: bool,
     }
     let error: String = error.chars().take(500).collect();
-    db.read("fail_event", move |conn| {
+    db.read("fail_inbox", move |conn| {
         let error = error.clone();
         Box::pin(async move {
             let row: Option<Row> = sql("UPDATE payment_events SET failures = failures + 1, last_error = $2,

@@ -113,6 +113,7 @@ impl Exporter {
             return Ok(0);
         }
         let ids: Vec<Uuid> = documents.iter().map(|document| document.id).collect();
+        failpoint!("export.documented");
         let publishing = tokio::time::timeout(PUBLISH_WITHIN, self.inner.bus.publish(&stream, &documents)).await;
         let published = match publishing.unwrap_or_else(|_| Err(BusAway("no answer in time".to_owned()))) {
             Ok(published) => published,
@@ -121,6 +122,7 @@ impl Exporter {
                 return Err(error.into());
             }
         };
+        failpoint!("export.published");
         let mut done = Vec::new();
         for (document, result) in documents.iter().zip(published) {
             match result {

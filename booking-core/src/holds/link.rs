@@ -114,7 +114,7 @@ impl Link {
     /// Calls a script; once more on a fresh connection when the present one turns out to be dead. Only for scripts that
     /// may run twice.
     pub(super) async fn run(&self, script: &Script, arguments: &Arguments<'_>) -> Result<Value, HoldError> {
-        if repeats!("{}.send", script.name) {
+        if repeats!("{}.run", script.name) {
             let connected = self.get().await?;
             self.eval(&connected, script, arguments).await?;
         }
@@ -127,7 +127,7 @@ impl Link {
             }
             other => other.map_err(|e| named(script, &e)),
         };
-        failpoint!("{}.done", script.name);
+        failpoint!("{}.ran", script.name);
         value
     }
 
