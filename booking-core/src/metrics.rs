@@ -53,6 +53,7 @@ metrics_table! {
     EVENT_BACKLOG_AGE: Gauge = "seatwire_core_event_backlog_age", "Age of the oldest domain event that waits, seconds, by consumer (bus, mail).";
     BUS_GROUP_LAG: Gauge = "seatwire_core_bus_group_lag", "Events on the bus that a group of consumers was not given yet, by group.";
     MAILS: Counter = "seatwire_core_mails_total", "Mails by what became of them (sent, deferred, refused, off).";
+    SETTLE_BATCHED: Counter = "seatwire_core_payments_settled_together_total", "Payments in time that were settled in a commit with others.";
     PUSHES_DROPPED: Counter = "seatwire_core_pushes_dropped_total", "Pushes to customers that were not published.";
 }
 

@@ -154,6 +154,7 @@ struct Inner {
 #[derive(Default)]
 struct Wakes {
     settle: Arc<Notify>,
+    settle_others: Arc<Notify>,
     refunds: Arc<Notify>,
     cancellations: Arc<Notify>,
     events: EventWakes,
@@ -211,6 +212,7 @@ impl Saga {
     /// An event was stored in the inbox by this process.
     pub(crate) fn wake_settle(&self) {
         self.inner.wake.settle.notify_one();
+        self.inner.wake.settle_others.notify_one();
     }
 }
 

@@ -82,6 +82,23 @@ pub(crate) async fn lock(conn: &mut Conn, booking: BookingId) -> Result<Option<B
     .await
 }
 
+/// Locks bookings by id, so that two transactions never wait for each other.
+pub(crate) async fn lock_all(conn: &mut Conn, bookings: &[BookingId]) -> Result<Vec<Booking>, TryError> {
+    let rows: Vec<BookingRow> =
+        sql("SELECT id, show_id, customer_id, state, ever_confirmed, hold_id, amount, currency,
+            coalesce(ended_by = 'operator', false) AS ended_by_operator,
+            expires_at <= clock_timestamp() AS overdue
+        FROM bookings WHERE id = ANY($1) ORDER BY id FOR UPDATE")
+        .bind::<Array<SqlUuid>, _>(uuids(bookings))
+        .load(conn)
+        .await?;
+    rows.into_iter().map(BookingRow::parse).collect()
+}
+
+fn uuids(bookings: &[BookingId]) -> Vec<Uuid> {
+    bookings.iter().copied().map(uuid).collect()
+}
+
 /// A booking as it is, without a lock: to decide what to prepare, never what to write.
 pub(crate) async fn peek(db: &Db, booking: BookingId) -> Result<Option<Booking>, DbError> {
     db.read("peek_booking", move |conn| {
@@ -170,6 +187,32 @@ pub(crate) async fn seats_of(conn: &mut Conn, booking: BookingId) -> Result<Vec<
     rows.into_iter().map(|row| seat_index(row.seat)).collect()
 }
 
+/// Seats of bookings, each with its booking, ascending by show and seat.
+pub(crate) async fn seats_of_all(
+    conn: &mut Conn,
+    bookings: &[BookingId],
+) -> Result<Vec<(ShowId, SeatIndex, BookingId)>, TryError> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = BigInt)]
+        show_id: i64,
+        #[diesel(sql_type = Integer)]
+        seat: i32,
+        #[diesel(sql_type = SqlUuid)]
+        booking_id: Uuid,
+    }
+    let rows: Vec<Row> = sql("SELECT show_id, seat, booking_id FROM booking_seats WHERE booking_id = ANY($1)
+        ORDER BY show_id, seat")
+    .bind::<Array<SqlUuid>, _>(uuids(bookings))
+    .load(conn)
+    .await?;
+    let parse = |row: Row| {
+        let show = super::shows::show_id(row.show_id)?;
+        Ok((show, seat_index(row.seat)?, BookingId(*row.booking_id.as_bytes())))
+    };
+    rows.into_iter().map(parse).collect()
+}
+
 /// Who ends a booking.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum EndedBy {
@@ -189,6 +232,20 @@ pub(crate) async fn confirm(conn: &mut Conn, booking: BookingId) -> Result<(), T
     .execute(conn)
     .await?;
     Ok(())
+}
+
+/// Locked pending bookings are confirmed; their seats are active as they are.
+pub(crate) async fn confirm_pending(conn: &mut Conn, bookings: &[BookingId]) -> Result<(), TryError> {
+    let rows = sql("UPDATE bookings SET state = 'CONFIRMED', ever_confirmed = true, version = version + 1
+        WHERE id = ANY($1) AND state = 'PENDING'")
+    .bind::<Array<SqlUuid>, _>(uuids(bookings))
+    .execute(conn)
+    .await?;
+    if rows == bookings.len() {
+        Ok(())
+    } else {
+        Err(DbError::Fault(format!("{rows} of {} bookings confirmed", bookings.len())).into())
+    }
 }
 
 /// A locked booking is over.

@@ -89,9 +89,9 @@ pub(crate) struct OpenEvent {
     pub(crate) body: serde_json::Value,
 }
 
-/// Open events whose turn it is, oldest first; not locked. No event is put off for longer than half a minute: one that
-/// seems to be was so before the server's clock was set back, and is due.
-pub(crate) async fn open_events(db: &Db, limit: i64) -> Result<Vec<OpenEvent>, DbError> {
+/// Open events whose turn it is, oldest first, about orders that we know or all others; not locked. No event is put off
+/// for longer than half a minute: one that seems to be was so before the server's clock was set back, and is due.
+pub(crate) async fn open_events(db: &Db, known: bool, limit: i64) -> Result<Vec<OpenEvent>, DbError> {
     #[derive(QueryableByName)]
     struct Row {
         #[diesel(sql_type = BigInt)]
@@ -103,11 +103,13 @@ pub(crate) async fn open_events(db: &Db, limit: i64) -> Result<Vec<OpenEvent>, D
     }
     db.read("open_events", move |conn| {
         Box::pin(async move {
-            let rows: Vec<Row> = sql("SELECT id, provider, body FROM payment_events
+            let rows: Vec<Row> = sql("SELECT id, provider, body FROM payment_events e
                 WHERE processed_at IS NULL AND parked_at IS NULL
                     AND (next_try_at <= clock_timestamp() OR next_try_at > clock_timestamp() + interval '2 minutes')
+                    AND EXISTS (SELECT FROM orders o WHERE o.id = e.order_id AND o.provider = e.provider) = $2
                 ORDER BY next_try_at, id LIMIT $1")
             .bind::<BigInt, _>(limit)
+            .bind::<Bool, _>(known)
             .load(conn)
             .await?;
             Ok(rows.into_iter().map(|row| OpenEvent { id: row.id, provider: row.provider, body: row.body }).collect())
@@ -130,6 +132,33 @@ pub(crate) async fn lock(conn: &mut Conn, event: i64) -> Result<bool, TryError> 
             .load(conn)
             .await?;
     Ok(!rows.is_empty())
+}
+
+/// Locks events in order; answers those that are open and that no other worker has.
+pub(crate) async fn lock_all(conn: &mut Conn, events: Vec<i64>) -> Result<Vec<i64>, TryError> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = BigInt)]
+        id: i64,
+    }
+    let rows: Vec<Row> = sql("SELECT id FROM payment_events WHERE id = ANY($1) AND processed_at IS NULL
+        ORDER BY id FOR UPDATE SKIP LOCKED")
+    .bind::<Array<BigInt>, _>(events)
+    .load(conn)
+    .await?;
+    Ok(rows.into_iter().map(|row| row.id).collect())
+}
+
+/// Locked events are done.
+pub(crate) async fn done_all(conn: &mut Conn, events: Vec<i64>, result: &'static str) -> Result<(), TryError> {
+    let count = events.len() as u64;
+    sql("UPDATE payment_events SET processed_at = clock_timestamp(), result = $2 WHERE id = ANY($1)")
+        .bind::<Array<BigInt>, _>(events)
+        .bind::<Text, _>(result)
+        .execute(conn)
+        .await?;
+    metrics::counter!(crate::metrics::EVENTS_SETTLED, "result" => result).increment(count);
+    Ok(())
 }
 
 /// A locked event is done; `parked` when an operator has to look at it all the same.

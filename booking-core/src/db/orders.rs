@@ -53,6 +53,38 @@ pub(crate) async fn find(
     .await
 }
 
+/// Of these orders, those whose booking waits for its payment: (provider, order) and booking.
+pub(crate) async fn pending(
+    db: &Db,
+    orders: Vec<(String, String)>,
+) -> Result<Vec<((String, String), BookingId)>, DbError> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = Text)]
+        provider: String,
+        #[diesel(sql_type = Text)]
+        id: String,
+        #[diesel(sql_type = diesel::sql_types::Uuid)]
+        booking_id: Uuid,
+    }
+    let (providers, ids): (Vec<String>, Vec<String>) = orders.into_iter().unzip();
+    db.read("pending_orders", move |conn| {
+        let (providers, ids) = (providers.clone(), ids.clone());
+        Box::pin(async move {
+            let rows: Vec<Row> = sql("SELECT o.provider, o.id, o.booking_id
+                FROM unnest($1::text[], $2::text[]) AS wanted (provider, id)
+                JOIN orders o ON o.provider = wanted.provider AND o.id = wanted.id
+                JOIN bookings b ON b.id = o.booking_id AND b.state = 'PENDING'")
+            .bind::<diesel::sql_types::Array<Text>, _>(providers)
+            .bind::<diesel::sql_types::Array<Text>, _>(ids)
+            .load(conn)
+            .await?;
+            Ok(rows.into_iter().map(|row| ((row.provider, row.id), BookingId(*row.booking_id.as_bytes()))).collect())
+        })
+    })
+    .await
+}
+
 /// As [`find`], inside a transaction.
 pub(crate) async fn look(
     conn: &mut Conn,

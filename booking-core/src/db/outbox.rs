@@ -46,11 +46,33 @@ pub(crate) struct OutboxRow {
 
 /// Stores a change in the transaction that makes it; answers the row's id.
 pub(crate) async fn insert(conn: &mut Conn, change: &LedgerChange) -> Result<i64, TryError> {
+    let ids = insert_all(conn, std::slice::from_ref(change)).await?;
+    ids.into_iter().next().ok_or_else(|| DbError::Fault("no outbox row".to_owned()).into())
+}
+
+/// Stores changes, one row each; answers their ids in the same order.
+pub(crate) async fn insert_all(conn: &mut Conn, changes: &[LedgerChange]) -> Result<Vec<i64>, TryError> {
     #[derive(QueryableByName)]
     struct Row {
         #[diesel(sql_type = BigInt)]
         id: i64,
     }
+    let bodies = changes.iter().map(body_of).collect::<Result<Vec<_>, _>>()?;
+    let mut rows: Vec<Row> = sql("INSERT INTO outbox (show_id, booking_id, change)
+        SELECT show_id, booking_id, change
+        FROM unnest($1::bigint[], $2::uuid[], $3::jsonb[]) WITH ORDINALITY AS c (show_id, booking_id, change, nth)
+        ORDER BY nth RETURNING id")
+    .bind::<Array<BigInt>, _>(changes.iter().map(|change| change.show.as_i64()).collect::<Vec<_>>())
+    .bind::<Array<Nullable<SqlUuid>>, _>(changes.iter().map(|change| change.booking.map(uuid)).collect::<Vec<_>>())
+    .bind::<Array<Jsonb>, _>(bodies)
+    .load(conn)
+    .await?;
+    // Ids are given out in the order of the rows.
+    rows.sort_by_key(|row| row.id);
+    Ok(rows.into_iter().map(|row| row.id).collect())
+}
+
+fn body_of(change: &LedgerChange) -> Result<serde_json::Value, DbError> {
     let stored = Stored {
         seats: change.seats.iter().map(|(seat, status, v)| (seat.0, status_text(*status).to_owned(), *v)).collect(),
         hold: change.hold,
@@ -64,14 +86,7 @@ pub(crate) async fn insert(conn: &mut Conn, change: &LedgerChange) -> Result<i64
         }),
         operator: change.operator,
     };
-    let body = serde_json::to_value(stored).map_err(|e| DbError::Fault(e.to_string()))?;
-    let row: Row = sql("INSERT INTO outbox (show_id, booking_id, change) VALUES ($1, $2, $3) RETURNING id")
-        .bind::<BigInt, _>(change.show.as_i64())
-        .bind::<Nullable<SqlUuid>, _>(change.booking.map(uuid))
-        .bind::<Jsonb, _>(body)
-        .get_result(conn)
-        .await?;
-    Ok(row.id)
+    serde_json::to_value(stored).map_err(|e| DbError::Fault(e.to_string()))
 }
 
 /// What the relay took: rows that can be applied, and rows that can't even be read.

@@ -1,7 +1,7 @@
 //! Payments: one row per payment at the provider, one outcome per captured payment.
 
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Nullable, Text, Uuid as SqlUuid};
+use diesel::sql_types::{Array, BigInt, Nullable, Text, Uuid as SqlUuid};
 use diesel_async::RunQueryDsl;
 use seatwire_protocol::BookingId;
 use uuid::Uuid;
@@ -68,6 +68,50 @@ pub(crate) async fn upsert_and_lock(
     })
 }
 
+/// As [`upsert_and_lock`] for captured payments of several bookings, by payment id; answers id and row.
+pub(crate) async fn upsert_and_lock_all(
+    conn: &mut Conn,
+    captured: &[(&'static str, &Payment, BookingId)],
+) -> Result<Vec<(String, LockedPayment)>, TryError> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = Text)]
+        id: String,
+        #[diesel(sql_type = BigInt)]
+        amount: i64,
+        #[diesel(sql_type = Text)]
+        currency: String,
+        #[diesel(sql_type = Text)]
+        order_id: String,
+        #[diesel(sql_type = Nullable<Text>)]
+        outcome: Option<String>,
+    }
+    let texts = |of: fn(&Payment) -> &str| captured.iter().map(|(_, p, _)| of(p).to_owned()).collect::<Vec<_>>();
+    // ON CONFLICT DO UPDATE locks the rows even where it changes nothing.
+    let rows: Vec<Row> = sql("INSERT INTO payments AS p (id, provider, order_id, booking_id, amount, currency, status)
+        SELECT *, 'captured' FROM unnest($1::text[], $2::text[], $3::text[], $4::uuid[], $5::bigint[], $6::text[])
+        ORDER BY 1
+        ON CONFLICT (id) DO UPDATE SET
+            status = 'captured',
+            amount = CASE WHEN p.status = 'failed' THEN excluded.amount ELSE p.amount END,
+            currency = CASE WHEN p.status = 'failed' THEN excluded.currency ELSE p.currency END
+        RETURNING id, amount, currency, order_id, outcome")
+    .bind::<Array<Text>, _>(texts(|payment| &payment.id))
+    .bind::<Array<Text>, _>(captured.iter().map(|(provider, _, _)| *provider).collect::<Vec<_>>())
+    .bind::<Array<Text>, _>(texts(|payment| &payment.order))
+    .bind::<Array<SqlUuid>, _>(captured.iter().map(|(_, _, booking)| uuid(*booking)).collect::<Vec<_>>())
+    .bind::<Array<BigInt>, _>(captured.iter().map(|(_, payment, _)| signed(payment.amount)).collect::<Vec<_>>())
+    .bind::<Array<Text>, _>(texts(|payment| &payment.currency))
+    .load(conn)
+    .await?;
+    let parse = |row: Row| {
+        let settled = row.outcome.is_some();
+        let amount = unsigned(row.amount)?;
+        Ok((row.id, LockedPayment { amount, currency: row.currency, order: row.order_id, settled }))
+    };
+    rows.into_iter().map(parse).collect()
+}
+
 /// What becomes of a captured payment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum PaymentOutcome {
@@ -89,6 +133,17 @@ pub(crate) async fn set_outcome(conn: &mut Conn, payment: &str, outcome: Payment
     .execute(conn)
     .await?;
     if rows == 1 { Ok(()) } else { Err(DbError::Fault("outcome written twice".to_owned()).into()) }
+}
+
+/// Writes the outcome BOOKING of several, once.
+pub(crate) async fn book_all(conn: &mut Conn, payments: Vec<String>) -> Result<(), TryError> {
+    let count = payments.len();
+    let rows = sql("UPDATE payments SET outcome = 'BOOKING', settled_at = clock_timestamp()
+        WHERE id = ANY($1) AND outcome IS NULL")
+    .bind::<Array<Text>, _>(payments)
+    .execute(conn)
+    .await?;
+    if rows == count { Ok(()) } else { Err(DbError::Fault(format!("{rows} of {count} outcomes written")).into()) }
 }
 
 /// A payment's booking and amount.

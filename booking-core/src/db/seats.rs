@@ -120,6 +120,45 @@ pub(crate) async fn note_payer_hold(conn: &mut Conn, booking: BookingId, hold: H
     Ok(())
 }
 
+/// Books seats that their bookings have claimed, as [`change_seats`] does for one booking: the caller has locked them and
+/// seen each claimed by its own. Answers each with its booking, ascending.
+pub(crate) async fn book_claimed(
+    conn: &mut Conn,
+    show: ShowId,
+    seats: &[SeatIndex],
+) -> Result<Vec<(ChangedSeat, BookingId)>, TryError> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = Integer)]
+        seat: i32,
+        #[diesel(sql_type = BigInt)]
+        version: i64,
+        #[diesel(sql_type = SqlUuid)]
+        booking_id: Uuid,
+    }
+    let mut rows: Vec<Row> = sql("WITH changed AS (
+            UPDATE show_seats SET status = 'booked', version = version + 1
+            WHERE show_id = $1 AND seat = ANY($2) AND status = 'claimed'
+            RETURNING seat, version, booking_id)
+        INSERT INTO seat_history (show_id, seat, version, from_status, to_status, booking_id, actor, reason)
+        SELECT $1, c.seat, c.version, 'claimed', 'booked', c.booking_id, b.customer_id, 'settle'
+        FROM changed c JOIN bookings b ON b.id = c.booking_id
+        RETURNING seat, version, booking_id")
+    .bind::<BigInt, _>(show.as_i64())
+    .bind::<Array<Integer>, _>(indexes(seats)?)
+    .load(conn)
+    .await?;
+    if rows.len() != seats.len() {
+        return Err(DbError::Fault(format!("settle: {} of {} seats changed", rows.len(), seats.len())).into());
+    }
+    rows.sort_by_key(|row| row.seat);
+    let parse = |row: Row| {
+        let changed = (seat_index(row.seat)?, LedgerStatus::Booked, unsigned(row.version)?);
+        Ok((changed, BookingId(*row.booking_id.as_bytes())))
+    };
+    rows.into_iter().map(parse).collect()
+}
+
 /// Why each seat that is not `wanted` is not; empty when all are.
 pub(crate) fn conflicts(seats: &[SeatIndex], locked: &[LockedSeat]) -> Vec<SeatConflict> {
     seats

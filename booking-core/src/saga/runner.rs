@@ -19,7 +19,8 @@ impl Saga {
             tracker.spawn(self.clone().mark_applied(rows, shutdown.clone()));
         }
         let ms = Duration::from_millis;
-        self.run("settle", tracker, shutdown, ms(500), |saga| async move { saga.settle_once().await });
+        self.run("settle", tracker, shutdown, ms(500), |saga| async move { saga.settle_known_once().await });
+        self.run("settle_others", tracker, shutdown, ms(500), |saga| async move { saga.settle_others_once().await });
         self.run("expire", tracker, shutdown, ms(500), |saga| async move { saga.expire_once().await });
         self.run("refunds", tracker, shutdown, ms(1_000), |saga| async move { saga.refund_once().await });
         self.run("reconcile", tracker, shutdown, ms(2_000), |saga| async move { saga.reconcile_once().await });
@@ -49,6 +50,7 @@ impl Saga {
     fn wake_of(&self, worker: &str) -> Option<Arc<Notify>> {
         match worker {
             "settle" => Some(Arc::clone(&self.inner.wake.settle)),
+            "settle_others" => Some(Arc::clone(&self.inner.wake.settle_others)),
             "refunds" => Some(Arc::clone(&self.inner.wake.refunds)),
             "cancellations" => Some(Arc::clone(&self.inner.wake.cancellations)),
             _ => None,

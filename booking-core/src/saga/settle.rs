@@ -4,6 +4,8 @@
 //! A late payment gets its seats when they are free: before the transaction a hold is placed for the payer, so that
 //! nobody else's hold is sold from under him. With Redis out of reach the ledger decides alone.
 
+mod in_time;
+
 use std::sync::Arc;
 
 use futures_util::StreamExt;
@@ -62,13 +64,33 @@ enum Settlement {
 }
 
 impl Saga {
-    /// Settles open events; answers how many it looked at.
+    /// Settles open events; answers how many it looked at. The workers run the two halves side by side: one may wait
+    /// for the provider, and a payment in time must not wait with it.
     ///
     /// # Errors
     /// When the inbox can't be read.
     pub async fn settle_once(&self) -> Result<usize, SagaError> {
-        let events = inbox::open_events(self.db(), BATCH).await?;
+        Ok(self.settle_known_once().await? + self.settle_others_once().await?)
+    }
+
+    /// Settles open events about orders that we know.
+    pub(super) async fn settle_known_once(&self) -> Result<usize, SagaError> {
+        let events = inbox::open_events(self.db(), true, BATCH).await?;
         let count = events.len();
+        let rest = self.settle_in_time(events).await?;
+        self.settle_each(rest).await;
+        Ok(count)
+    }
+
+    /// Settles the other open events: refunds, and orders that have to be looked up at the provider.
+    pub(super) async fn settle_others_once(&self) -> Result<usize, SagaError> {
+        let events = inbox::open_events(self.db(), false, BATCH).await?;
+        let count = events.len();
+        self.settle_each(events).await;
+        Ok(count)
+    }
+
+    async fn settle_each(&self, events: Vec<OpenEvent>) {
         futures_util::stream::iter(events)
             .for_each_concurrent(AT_ONCE, |event| async move {
                 let result = self.settle_event(&event).await;
@@ -77,7 +99,6 @@ impl Saga {
                 }
             })
             .await;
-        Ok(count)
     }
 
     /// Only an event's own failures count; outages put it off.

@@ -18,5 +18,6 @@ mod providers;
 mod refusals;
 mod rig;
 mod settling;
+mod together;
 mod unload;
 mod webhooks;
