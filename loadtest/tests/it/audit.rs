@@ -64,7 +64,10 @@ async fn audit_with(world: &World, plant: &Plant) -> AuditReport {
 /// A status that changes without a batch: viewers are not told.
 async fn plant_in_a_gateway(world: &World) {
     let addresses = world.addresses();
-    world.eval(&addresses.redis, "redis.call('BITFIELD', STATUS, 'SET', 'u2', '#0', 2)").await;
+    // The lease of somebody who just scrubbed the show: cores would repair what is planted.
+    let lease = "redis.call('SET', string.gsub(STATUS, '^seat_status', 'scrubbed'), 1, 'PX', 120000)\n";
+    let plant = format!("{lease} redis.call('BITFIELD', STATUS, 'SET', 'u2', '#0', 2)");
+    world.eval(&addresses.redis, &plant).await;
     let report = audit(&addresses, AuditOptions::default()).await.unwrap();
     assert!(report.violated().any(|check| check.name == "viewers_see_the_map"), "{report}");
     world.eval(&addresses.redis, "redis.call('BITFIELD', STATUS, 'SET', 'u2', '#0', 0)").await;
