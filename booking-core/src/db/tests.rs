@@ -94,7 +94,7 @@ async fn an_event_is_worked_on_by_one_and_done_once() {
     };
     assert!(inbox::store(&db, event.clone()).await.unwrap());
     assert!(!inbox::store(&db, event).await.unwrap(), "the same body again");
-    let id = inbox::open_events(&db, 10).await.unwrap()[0].id;
+    let id = inbox::open_events(&db, false, 10).await.unwrap()[0].id;
     let lock = async |done: bool| {
         let locked = db.write("test", move |conn| {
             Box::pin(async move {

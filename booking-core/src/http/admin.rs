@@ -237,12 +237,15 @@ async fn backlog(State(app): Shared) -> Answer {
     let backlog = app.saga.backlog().await.map_err(db_error)?;
     let mut answer = json!(backlog);
     // The rows are worth having while the bus is away.
-    match app.exporter.groups().await {
+    let (name, bus) = match app.exporter.groups().await {
         Ok(groups) => {
             let lag = |group: GroupLag| (group.group, json!({ "lag": group.lag, "pending": group.pending }));
-            answer["bus_groups"] = Value::Object(groups.into_iter().map(lag).collect());
+            ("bus_groups", Value::Object(groups.into_iter().map(lag).collect()))
         }
-        Err(error) => answer["bus_error"] = json!(error.to_string()),
+        Err(error) => ("bus_error", json!(error.to_string())),
+    };
+    if let Some(answer) = answer.as_object_mut() {
+        answer.insert(name.to_owned(), bus);
     }
     Ok(Json(answer))
 }
