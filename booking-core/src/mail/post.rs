@@ -116,8 +116,8 @@ mod tests {
     #[test]
     fn addresses_of_mail_are_read() {
         assert!(matches!(Post::open(""), Ok(Post::Off)));
-        assert!(matches!(Post::open("file:.data/mail"), Ok(Post::Folder(folder)) if folder == ".data/mail"));
-        assert!(matches!(Post::open("file:///var/mail"), Ok(Post::Folder(folder)) if folder == "/var/mail"));
+        assert!(matches!(Post::open("file:.data/mail"), Ok(Post::Folder(folder)) if folder.ends_with(".data/mail")));
+        assert!(matches!(Post::open("file:///var/mail"), Ok(Post::Folder(folder)) if folder.ends_with("/var/mail")));
         for right in ["smtp://localhost:2525", "smtps://ann:top@mail.example.org", "smtp://h:587?tls=required"] {
             assert!(matches!(Post::open(right), Ok(Post::Smtp(_))), "{right}");
         }
