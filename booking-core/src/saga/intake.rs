@@ -114,3 +114,6 @@ async fn store(db: &Db, batch: Vec<Waiting>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -347,3 +347,41 @@ impl Outbound {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Taken(Vec<u8>);
+
+    impl Sink for Taken {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+    }
+
+    #[test]
+    fn a_rounds_frame_goes_only_to_cursors_that_fit() {
+        let show = ShowId::new(1).unwrap();
+        let (from, to, delta) = (Position::new(2, 5), Position::new(2, 8), Bytes::from_static(b"delta"));
+        let round = RoundFrame { delta: Some((from, to, &delta)), doubtful: false };
+        let visited = |cursor: Option<Position>| {
+            // The room has no map yet: this frame is all that there is to write.
+            let mut outbound = Outbound::new(Encoding::Json, 0);
+            outbound.add_watch(Watch::new(Arc::new(Room::new(show)), 0, cursor, false));
+            let mut taken = Taken(Vec::new());
+            assert_eq!(outbound.visit(show, round, &mut taken, 0), Some(Flow::Idle));
+            (taken.0, outbound.watches()[0].cursor)
+        };
+        for sequence in 5..8 {
+            assert_eq!(visited(Some(Position::new(2, sequence))), (delta.to_vec(), Some(to)), "{sequence}");
+        }
+        // Behind it, at its end or beyond, in another generation, and without a map.
+        for (generation, sequence) in [(2, 4), (2, 8), (2, 9), (1, 6), (1, 100), (3, 6)] {
+            let cursor = Some(Position::new(generation, sequence));
+            assert_eq!(visited(cursor), (Vec::new(), cursor), "{cursor:?}");
+        }
+        assert_eq!(visited(None), (Vec::new(), None));
+    }
+}

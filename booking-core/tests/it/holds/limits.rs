@@ -57,6 +57,21 @@ async fn a_window_ends_and_nothing_is_left_of_it() {
 }
 
 #[tokio::test]
+async fn a_hold_counts_for_its_window_however_long_its_customer_is_remembered() {
+    let limits = HoldConfig { new_holds_max: 1, new_holds_window_ms: 200, commands_per_second: 1, ..config() };
+    let stage = Stage::new(1, HoldConfig { commands_burst: 100, ..limits }).await;
+    let ann = customer("ann");
+    // It takes a minute and a half until the bucket is full again.
+    for _ in 0..90 {
+        stage.store.allow(&ann).await.unwrap().unwrap();
+    }
+    stage.store.allow_hold(stage.show, &ann, &key("k0")).await.unwrap().unwrap();
+    until("the window ends", || async { stage.store.allow_hold(stage.show, &ann, &key("k1")).await.unwrap().is_ok() })
+        .await;
+    stage.finish().await;
+}
+
+#[tokio::test]
 async fn commands_are_limited_over_all_cores() {
     let limits = HoldConfig { commands_per_second: 1, commands_burst: 4, ..config() };
     let stage = Stage::new(1, limits.clone()).await;

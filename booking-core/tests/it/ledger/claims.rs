@@ -37,6 +37,7 @@ async fn a_hold_becomes_a_confirmed_booking_and_its_key_tells_so() {
     // payment.captured and order.paid, three times each, had one effect.
     assert_eq!(rig.count("SELECT count(*) FROM payments").await, 1);
     assert_eq!(rig.count("SELECT count(*) FROM payment_events WHERE result = 'confirmed'").await, 1);
+    assert_eq!(rig.count("SELECT count(*) FROM payment_events WHERE result = 'duplicate'").await, 1);
 
     let mut other = command.clone();
     other.email = "bob@example.org".to_owned();

@@ -130,3 +130,25 @@ async fn a_late_payment_is_not_refused_by_a_map_that_lacks_the_end_of_its_own_bo
     assert_eq!(rig.saga.settle_once().await.unwrap(), 1);
     assert_eq!(rig.text("SELECT outcome_reason FROM payments").await, "seats_taken");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_the_refund_of_a_late_payment_the_payers_hold_is_given_up() {
+    let rig = Rig::with(|config| config.claim_ms = 1).await;
+    let booking = rig.book("ann", &[0]).await;
+    rig.expire(booking.booking).await;
+    // The seat is gone in the ledger, and Redis has not heard of it: the payer's hold is placed in vain.
+    rig.sql
+        .batch_execute(
+            "SET session_replication_role = replica;
+            UPDATE show_seats SET status = 'blocked' WHERE show_id = 1 AND seat = 0;
+            SET session_replication_role = origin",
+        )
+        .await
+        .unwrap();
+    let body = payment_event(booking.order.as_deref().unwrap(), "pay_1", booking.amount, "INR", "captured");
+    assert_eq!(Sent::of(&body).to(&rig).await, 200);
+    rig.drain_inbox().await;
+    assert_eq!(rig.text("SELECT outcome_reason FROM payments").await, "seats_taken");
+    let eve = rig.holds.hold(rig.show, &customer("eve"), &idempotency_key("h"), &[SeatIndex(0)], None).await.unwrap();
+    assert!(eve.is_ok(), "{eve:?}");
+}

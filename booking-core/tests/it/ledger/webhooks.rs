@@ -10,7 +10,7 @@ use seatwire_protocol::command::BookingState;
 use serde_json::json;
 use sha2::Sha256;
 
-use super::rig::{Rig, WEBHOOK_SECRET, wait_for};
+use super::rig::{Rig, WEBHOOK_SECRET, connect, wait_for};
 
 fn sign(secret: &str, body: &[u8]) -> String {
     let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).unwrap();
@@ -123,4 +123,17 @@ async fn a_poisonous_event_is_parked_and_the_rest_goes_on() {
     assert!(rig.saga.requeue(&row).await.unwrap());
     assert!(!rig.saga.requeue(&row).await.unwrap(), "not parked any more");
     rig.check().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_webhook_is_answered_when_its_event_is_committed() {
+    let rig = Rig::new().await;
+    let body = captured("order_x", "pay_x", 1);
+    let other = connect(&rig.postgres.superuser_url()).await;
+    other.batch_execute("BEGIN; LOCK TABLE payment_events").await.unwrap();
+    assert_eq!(Sent::of(&body).to(&rig).await, 503);
+    other.batch_execute("ROLLBACK").await.unwrap();
+    // Sent again, and the first may have been stored in the end.
+    wait_for("the event", async || Sent::of(&body).to(&rig).await == 200).await;
+    assert_eq!(rig.count("SELECT count(*) FROM payment_events").await, 1);
 }
