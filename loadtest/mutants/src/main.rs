@@ -14,22 +14,24 @@ use seatwire_mutants::tree::Tree;
 const USAGE: &str = "\
 Takes out each guard in turn and expects the tests to fail. Prints the table of docs/MUTANTS.md.
 
-Usage: seatwire-mutants [--list] [--no-control] [--only NAME]...
+Usage: seatwire-mutants [--list] [--control | --no-control] [--only NAME]...
 
   --list       prints names and guards, runs nothing
+  --control    only looks that every test passes without a mutant
   --no-control trusts an earlier run that every test passes without a mutant
-  --only NAME  runs mutants whose name contains NAME; may be repeated
+  --only NAME  runs the mutant NAME, else those whose name contains NAME; may be repeated
 
 Works in a copy of the checked-in files, target/mutants/tree. SEATWIRE_MUTANTS_TARGET names another folder for what
 cargo builds than target/mutants/target. Exit status 1 when a mutant survives or does not compile.";
 
 fn main() -> Result<ExitCode> {
     let mut only = Vec::new();
-    let (mut is_list, mut has_control) = (false, true);
+    let (mut is_list, mut has_control, mut has_mutants) = (false, true, true);
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
             "--list" => is_list = true,
+            "--control" => has_mutants = false,
             "--no-control" => has_control = false,
             "--only" => only.push(arguments.next().context("--only needs a name")?),
             "--help" | "-h" => {
@@ -39,8 +41,13 @@ fn main() -> Result<ExitCode> {
             other => bail!("{other}?\n\n{USAGE}"),
         }
     }
-    let chosen = |mutant: &Mutant| only.is_empty() || only.iter().any(|name| mutant.name.contains(name.as_str()));
-    let mutants: Vec<Mutant> = list::all().into_iter().filter(chosen).collect();
+    let all = list::all();
+    let is_whole = |name: &String| all.iter().any(|mutant| mutant.name == name);
+    let is_named = |mutant: &Mutant, name: &String| {
+        mutant.name == name || (!is_whole(name) && mutant.name.contains(name.as_str()))
+    };
+    let chosen = |mutant: &&Mutant| only.is_empty() || only.iter().any(|name| is_named(mutant, name));
+    let mutants: Vec<Mutant> = all.iter().filter(chosen).copied().collect();
     ensure!(!mutants.is_empty(), "no mutant has such a name");
     if is_list {
         for mutant in &mutants {
@@ -58,7 +65,7 @@ fn main() -> Result<ExitCode> {
     if has_control {
         control(&cargo, &mutants)?;
     }
-    run(&tree, &cargo, &mutants)
+    if has_mutants { run(&tree, &cargo, &mutants) } else { Ok(ExitCode::SUCCESS) }
 }
 
 /// Without a mutant every test passes, and every name stands for one.

@@ -4,6 +4,19 @@ use super::{Mutant, Suite};
 
 const CLAIM: &str = "booking-core/src/saga/claim.rs";
 const SEATS: &str = "booking-core/src/db/seats.rs";
+const SEATS_IN_ORDER: &str = "#[diesel::dsl::auto_type]
+fn locking(show: i64, seats: Vec<i32>) -> _ {
+    show_seats::table
+        .filter(show_seats::show_id.eq(show))
+        .filter(show_seats::seat.eq_any(seats))
+        .order(show_seats::seat.asc())";
+const SEATS_AT_RANDOM: &str = "diesel::define_sql_function!(fn random() -> diesel::sql_types::Double);
+#[diesel::dsl::auto_type]
+fn locking(show: i64, seats: Vec<i32>) -> _ {
+    show_seats::table
+        .filter(show_seats::show_id.eq(show))
+        .filter(show_seats::seat.eq_any(seats))
+        .order(random())";
 const TABLES: &str = "migrations/20261121090100_create_ledger/up.sql";
 const EDGES: &str = "migrations/20261121090200_guard_state_edges/up.sql";
 
@@ -12,8 +25,8 @@ pub(super) const CLAIMS: &[Mutant] = &[
         name: "seat-order",
         guard: "seats are locked in order (here: in random order, which has to deadlock)",
         file: SEATS,
-        old: ".order(show_seats::seat.asc())",
-        new: ".order(diesel::dsl::sql::<diesel::sql_types::Double>(\"random()\"))",
+        old: SEATS_IN_ORDER,
+        new: SEATS_AT_RANDOM,
         suite: Suite::Core,
         tests: &["ledger::locking::"],
     },
