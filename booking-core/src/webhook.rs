@@ -24,6 +24,9 @@ const READ_DEADLINE: Duration = Duration::from_secs(2);
 /// Storing it: the provider gives up on us after 5 seconds, and sends it again.
 const STORE_DEADLINE: Duration = Duration::from_secs(2);
 
+/// Longest id that is stored, and where a kind is cut off; bytes and characters.
+const TEXT_MAX: usize = 255;
+
 /// `/webhooks/NAME` of each provider that is configured.
 pub fn routes(saga: Saga) -> Router {
     let route = |provider: &Arc<dyn PaymentProvider>| {
@@ -79,22 +82,41 @@ async fn read(body: Body) -> Result<Bytes, Answer> {
     }
 }
 
+/// PostgreSQL stores no zero byte, and indexes no endless id: such an event is kept as one that an operator has to look
+/// at. Refused by the database, it would keep those out that share its commit.
+fn storable(event: ProviderEvent) -> Result<(ProviderEvent, serde_json::Value), Answer> {
+    let failed = |_| (StatusCode::INTERNAL_SERVER_ERROR, "event could not be stored\n");
+    let body = serde_json::to_value(&event).map_err(failed)?;
+    let ids = match &event {
+        ProviderEvent::Payment(payment) => [payment.order.len(), payment.id.len()],
+        ProviderEvent::Refund(refund) => [refund.payment.len(), refund.id.len()],
+        ProviderEvent::Other | ProviderEvent::Unreadable { .. } => [0, 0],
+    };
+    if ids.iter().all(|length| *length <= TEXT_MAX) && !body.to_string().contains("\\u0000") {
+        return Ok((event, body));
+    }
+    let event = ProviderEvent::Unreadable { why: "an id of it can't be stored".to_owned() };
+    let body = serde_json::to_value(&event).map_err(failed)?;
+    Ok((event, body))
+}
+
 fn new_event(provider: &'static str, body: &[u8], parsed: ParsedEvent) -> Result<NewEvent, Answer> {
-    let (order, payment) = match &parsed.event {
-        ProviderEvent::Payment(payment) => (Some(payment.order.clone()), Some(payment.id.clone())),
-        ProviderEvent::Refund(refund) => (None, Some(refund.payment.clone())),
+    let text = |text: String| text.chars().filter(|c| *c != '\0').take(TEXT_MAX).collect::<String>();
+    let (event, stored) = storable(parsed.event)?;
+    let (order, payment) = match event {
+        ProviderEvent::Payment(payment) => (Some(payment.order), Some(payment.id)),
+        ProviderEvent::Refund(refund) => (None, Some(refund.payment)),
         ProviderEvent::Other | ProviderEvent::Unreadable { .. } => (None, None),
     };
-    let stored = serde_json::to_value(&parsed.event);
     Ok(NewEvent {
         provider,
         body_hash: Sha256::digest(body).into(),
-        event_id: parsed.id,
+        event_id: parsed.id.map(text),
         fetched: false,
-        kind: parsed.kind,
+        kind: text(parsed.kind),
         order,
         payment,
-        body: stored.map_err(|_| (StatusCode::INTERNAL_SERVER_ERROR, "event could not be stored\n"))?,
+        body: stored,
     })
 }
 

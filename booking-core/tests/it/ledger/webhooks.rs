@@ -137,3 +137,19 @@ async fn a_webhook_is_answered_when_its_event_is_committed() {
     wait_for("the event", async || Sent::of(&body).to(&rig).await == 200).await;
     assert_eq!(rig.count("SELECT count(*) FROM payment_events").await, 1);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_can_not_be_stored_as_it_is_keeps_no_other_out() {
+    let rig = Rig::new().await;
+    let odd = [
+        captured("order\0x", "pay_x", 1),
+        captured("order_x", &"p".repeat(20_000), 1),
+        json!({"event": "kind\0".repeat(9_000)}).to_string().into_bytes(),
+    ];
+    let fine: Vec<Vec<u8>> = (0..20).map(|n| captured("order_of_others", &format!("pay_{n}"), 1)).collect();
+    let answers = odd.iter().chain(&fine).map(|body| Sent::of(body).to(&rig));
+    assert!(futures_util::future::join_all(answers).await.iter().all(|status| *status == 200));
+    assert_eq!(rig.count("SELECT count(*) FROM payment_events").await, 23);
+    rig.drain_inbox().await;
+    assert_eq!(rig.count("SELECT count(*) FROM payment_events WHERE result = 'unreadable'").await, 2);
+}
