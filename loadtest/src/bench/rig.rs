@@ -13,7 +13,7 @@ use seatwire_protocol::{CustomerId, ErrorBody, IdempotencyKey, SaleState, SeatIn
 use super::capture::{Monitor, Pattern, Watched};
 use super::cpu;
 use crate::client::sign_token;
-use crate::launcher::{Addresses, Process, Stack, StackOptions};
+use crate::launcher::{Addresses, Process, Service, Stack, StackOptions};
 
 /// Everything that a benchmark needs.
 pub(super) struct Rig {
@@ -31,6 +31,9 @@ const DEADLINE: Duration = Duration::from_secs(5);
 
 impl Rig {
     pub(super) async fn start(options: StackOptions) -> anyhow::Result<Self> {
+        // A few customers do here what thousands do at a sale.
+        let limits = ["SEATWIRE_CUSTOMER_HOLDS", "SEATWIRE_CUSTOMER_COMMANDS_PER_SECOND"];
+        let options = limits.iter().fold(options, |options, limit| options.env(Service::Core, *limit, 0));
         super::progress("starting a private stack");
         let stack = Stack::start(options).await?;
         let addresses = stack.addresses();
