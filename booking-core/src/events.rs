@@ -1,6 +1,6 @@
 //! Domain events for other systems: what happened to a booking, exported to a bus, at least once each.
 //!
-//! Triggers write an event's row in the transaction of what it tells of (`booking_events`); [`export`] takes rows whose
+//! Triggers write an event's row in the transaction of what it tells of (`booking_events`); `export` takes rows whose
 //! turn it is, gives them to the [`EventBus`], and marks what the bus has. The rows are the truth: while the bus is away
 //! they wait, and when it lost its data they are exported again. docs/EVENTS.md is the reference for consumers.
 

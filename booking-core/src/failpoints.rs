@@ -1,5 +1,5 @@
 //! Named places between two effects at which a test build dies, fails or repeats the step, once. Only with the feature
-//! `failpoints`; in every other build [`failpoint!`] and [`repeats!`] are nothing.
+//! `failpoints`; in every other build `failpoint!` and `repeats!` are nothing.
 //!
 //! The folder `SEATWIRE_FAILPOINTS` controls it: `armed` holds one line, `<name> <action>`. The process that comes to that
 //! place renames the file to `fired`, which only one process can, and acts: so a fault happens once, across restarts and

@@ -33,11 +33,11 @@ pub struct EventArgs {
     /// How far back events are exported again when the bus lost its data, milliseconds
     #[arg(long, env = "SEATWIRE_BUS_REPLAY_MS", default_value = "3600000", value_name = "MS")]
     bus_replay_ms: String,
-    /// Mail to customers: smtp://[USER:PASSWORD@]HOST[:PORT][?tls=required], smtps://… or file:FOLDER; without one no
-    /// mail is sent
+    /// Mail to customers: smtp://USER:PASSWORD@HOST:PORT?tls=required (HOST alone will do), smtps://… or file:FOLDER;
+    /// without one no mail is sent
     #[arg(long, env = "SEATWIRE_MAIL_URL", default_value = "", value_name = "URL", hide_env_values = true)]
     mail_url: String,
-    /// Sender of the mail, such as Tickets <tickets@example.org>
+    /// Sender of the mail, a name with its address in angle brackets, or an address
     #[arg(long, env = "SEATWIRE_MAIL_FROM", default_value = "Seatwire <tickets@localhost>", value_name = "ADDRESS")]
     mail_from: String,
 }

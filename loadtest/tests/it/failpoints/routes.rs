@@ -174,6 +174,13 @@ async fn double(rig: &Rig) -> Ended {
     pays(&who, &booking, &PayOptions { double: true, ..PayOptions::default() }).await?;
     let end = until(&who, &booking, |info| is_confirmed(info) && is_returned(info)).await?;
     rig.told_confirmed(booking.booking);
+    // The provider's word of the refund comes after its answer.
+    let settled = format!(
+        "SELECT count(*) FROM payment_events e JOIN payments p ON p.id = e.payment_id
+            WHERE p.booking_id = '{}' AND e.kind LIKE 'refund.%' AND e.processed_at IS NOT NULL",
+        booking.booking.to_hex()
+    );
+    rig.eventually("the refund's event", async || rig.count(&settled).await > 0).await?;
     Ok(end)
 }
 
