@@ -120,18 +120,7 @@ pub(crate) async fn open_events(db: &Db, known: bool, limit: i64) -> Result<Vec<
 
 /// Locks an event; `false` when it is done, or another worker has it.
 pub(crate) async fn lock(conn: &mut Conn, event: i64) -> Result<bool, TryError> {
-    #[derive(QueryableByName)]
-    struct Row {
-        #[diesel(sql_type = BigInt)]
-        #[allow(dead_code, reason = "only whether there is a row matters")]
-        id: i64,
-    }
-    let rows: Vec<Row> =
-        sql("SELECT id FROM payment_events WHERE id = $1 AND processed_at IS NULL FOR UPDATE SKIP LOCKED")
-            .bind::<BigInt, _>(event)
-            .load(conn)
-            .await?;
-    Ok(!rows.is_empty())
+    Ok(!lock_all(conn, vec![event]).await?.is_empty())
 }
 
 /// Locks events in order; answers those that are open and that no other worker has.

@@ -31,47 +31,14 @@ pub(crate) async fn upsert_and_lock(
     payment: &Payment,
     booking: Option<BookingId>,
 ) -> Result<LockedPayment, TryError> {
-    #[derive(QueryableByName)]
-    struct Row {
-        #[diesel(sql_type = BigInt)]
-        amount: i64,
-        #[diesel(sql_type = Text)]
-        currency: String,
-        #[diesel(sql_type = Text)]
-        order_id: String,
-        #[diesel(sql_type = Nullable<Text>)]
-        outcome: Option<String>,
-    }
-    let status = if payment.status == PaymentStatus::Captured { "captured" } else { "failed" };
-    // ON CONFLICT DO UPDATE locks the row even where it changes nothing.
-    let row: Row = sql("INSERT INTO payments AS p (id, provider, order_id, booking_id, amount, currency, status)
-        VALUES ($1, $2, $3, $4, $5, $6, $7)
-        ON CONFLICT (id) DO UPDATE SET
-            status = CASE WHEN $7 = 'captured' THEN 'captured' ELSE p.status END,
-            amount = CASE WHEN $7 = 'captured' AND p.status = 'failed' THEN $5 ELSE p.amount END,
-            currency = CASE WHEN $7 = 'captured' AND p.status = 'failed' THEN $6 ELSE p.currency END
-        RETURNING amount, currency, order_id, outcome")
-    .bind::<Text, _>(payment.id.clone())
-    .bind::<Text, _>(provider)
-    .bind::<Text, _>(payment.order.clone())
-    .bind::<Nullable<SqlUuid>, _>(booking.map(uuid))
-    .bind::<BigInt, _>(signed(payment.amount))
-    .bind::<Text, _>(payment.currency.clone())
-    .bind::<Text, _>(status)
-    .get_result(conn)
-    .await?;
-    Ok(LockedPayment {
-        amount: unsigned(row.amount)?,
-        currency: row.currency,
-        order: row.order_id,
-        settled: row.outcome.is_some(),
-    })
+    let mut rows = upsert_and_lock_all(conn, &[(provider, payment, booking)]).await?;
+    rows.pop().map(|(_, row)| row).ok_or_else(|| DbError::Fault("a payment was not stored".to_owned()).into())
 }
 
-/// As [`upsert_and_lock`] for captured payments of several bookings, by payment id; answers id and row.
+/// As [`upsert_and_lock`] for several, by payment id; answers id and row.
 pub(crate) async fn upsert_and_lock_all(
     conn: &mut Conn,
-    captured: &[(&'static str, &Payment, BookingId)],
+    payments: &[(&'static str, &Payment, Option<BookingId>)],
 ) -> Result<Vec<(String, LockedPayment)>, TryError> {
     #[derive(QueryableByName)]
     struct Row {
@@ -86,22 +53,26 @@ pub(crate) async fn upsert_and_lock_all(
         #[diesel(sql_type = Nullable<Text>)]
         outcome: Option<String>,
     }
-    let texts = |of: fn(&Payment) -> &str| captured.iter().map(|(_, p, _)| of(p).to_owned()).collect::<Vec<_>>();
+    let texts = |of: fn(&Payment) -> &str| payments.iter().map(|(_, p, _)| of(p).to_owned()).collect::<Vec<_>>();
+    let status = |payment: &Payment| if payment.status == PaymentStatus::Captured { "captured" } else { "failed" };
     // ON CONFLICT DO UPDATE locks the rows even where it changes nothing.
     let rows: Vec<Row> = sql("INSERT INTO payments AS p (id, provider, order_id, booking_id, amount, currency, status)
-        SELECT *, 'captured' FROM unnest($1::text[], $2::text[], $3::text[], $4::uuid[], $5::bigint[], $6::text[])
+        SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::uuid[], $5::bigint[], $6::text[], $7::text[])
         ORDER BY 1
         ON CONFLICT (id) DO UPDATE SET
-            status = 'captured',
-            amount = CASE WHEN p.status = 'failed' THEN excluded.amount ELSE p.amount END,
-            currency = CASE WHEN p.status = 'failed' THEN excluded.currency ELSE p.currency END
+            status = CASE WHEN excluded.status = 'captured' THEN 'captured' ELSE p.status END,
+            amount = CASE WHEN excluded.status = 'captured' AND p.status = 'failed' THEN excluded.amount
+                ELSE p.amount END,
+            currency = CASE WHEN excluded.status = 'captured' AND p.status = 'failed' THEN excluded.currency
+                ELSE p.currency END
         RETURNING id, amount, currency, order_id, outcome")
     .bind::<Array<Text>, _>(texts(|payment| &payment.id))
-    .bind::<Array<Text>, _>(captured.iter().map(|(provider, _, _)| *provider).collect::<Vec<_>>())
+    .bind::<Array<Text>, _>(payments.iter().map(|(provider, _, _)| *provider).collect::<Vec<_>>())
     .bind::<Array<Text>, _>(texts(|payment| &payment.order))
-    .bind::<Array<SqlUuid>, _>(captured.iter().map(|(_, _, booking)| uuid(*booking)).collect::<Vec<_>>())
-    .bind::<Array<BigInt>, _>(captured.iter().map(|(_, payment, _)| signed(payment.amount)).collect::<Vec<_>>())
+    .bind::<Array<Nullable<SqlUuid>>, _>(payments.iter().map(|(_, _, booking)| booking.map(uuid)).collect::<Vec<_>>())
+    .bind::<Array<BigInt>, _>(payments.iter().map(|(_, payment, _)| signed(payment.amount)).collect::<Vec<_>>())
     .bind::<Array<Text>, _>(texts(|payment| &payment.currency))
+    .bind::<Array<Text>, _>(payments.iter().map(|(_, payment, _)| status(payment)).collect::<Vec<_>>())
     .load(conn)
     .await?;
     let parse = |row: Row| {

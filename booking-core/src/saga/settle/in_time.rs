@@ -123,7 +123,7 @@ async fn transact(conn: &mut Conn, mut wanted: Vec<InTime>) -> Result<End<Booked
         let found = locked.get(&one.booking);
         found.is_some_and(|booking| decide(facts(booking, &one.payment)) == Decision::Confirm)
     });
-    let captured: Vec<_> = wanted.iter().map(|one| (one.provider, &one.payment, one.booking)).collect();
+    let captured: Vec<_> = wanted.iter().map(|one| (one.provider, &one.payment, Some(one.booking))).collect();
     let stored: HashMap<String, _> = payments::upsert_and_lock_all(conn, &captured).await?.into_iter().collect();
     wanted.retain(|InTime { payment, .. }| {
         stored.get(&payment.id).is_some_and(|stored| {
