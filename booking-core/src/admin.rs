@@ -12,6 +12,7 @@ use seatwire_protocol::{BookingId, HoldId, ShowId};
 use serde_json::{Value, json};
 
 use crate::config::Secret;
+use crate::form::percent_encoded;
 use call::Core;
 
 /// Where the token is looked for when no file is named.
@@ -137,7 +138,7 @@ pub async fn run(args: AdminArgs) -> Result<String, AdminError> {
     let (method, path, body) = match &args.act {
         Act::Show { show: of } => (Method::GET, show(of), Value::Null),
         Act::History { show: of, seat } => {
-            (Method::GET, format!("{}/seats/{}/history", show(of), call::escaped(seat)), Value::Null)
+            (Method::GET, format!("{}/seats/{}/history", show(of), percent_encoded(seat)), Value::Null)
         }
         Act::Holds { show: of } => (Method::GET, format!("{}/holds", show(of)), Value::Null),
         Act::Release { show: of, hold } => {
@@ -161,7 +162,7 @@ pub async fn run(args: AdminArgs) -> Result<String, AdminError> {
         }
         Act::Reload { show: of } => (Method::POST, format!("{}/reload", show(of)), Value::Null),
         Act::Backlog => (Method::GET, "/admin/backlog".to_owned(), Value::Null),
-        Act::Requeue { id } => (Method::POST, format!("/admin/requeue/{}", call::escaped(id)), Value::Null),
+        Act::Requeue { id } => (Method::POST, format!("/admin/requeue/{}", percent_encoded(id)), Value::Null),
     };
     let answer = core.call(method, &path, &body).await?;
     if args.json {

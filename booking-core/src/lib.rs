@@ -17,6 +17,7 @@ mod commands;
 pub mod config;
 pub mod db;
 pub mod events;
+mod form;
 pub mod holds;
 mod http;
 pub mod layouts;

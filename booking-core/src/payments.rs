@@ -10,7 +10,6 @@
 mod api;
 pub mod breaker;
 pub mod event;
-pub(crate) mod form;
 pub mod providers;
 pub mod razorpay;
 pub mod signature;

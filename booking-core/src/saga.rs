@@ -45,8 +45,8 @@ use tokio::sync::{Notify, mpsc};
 use crate::db::outbox::AppliedRow;
 use crate::db::{Db, DbError};
 use crate::events::EventWakes;
+use crate::form::percent_encoded;
 use crate::holds::{HoldError, HoldStore};
-use crate::payments::form::percent_encoded;
 use crate::payments::{PaymentProvider, Providers};
 
 /// Times, caps and addresses.

@@ -76,16 +76,3 @@ fn cause(error: &dyn std::error::Error) -> String {
     }
     format!("out of reach: {innermost}")
 }
-
-/// A part of a path.
-pub(super) fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~') {
-            out.push(char::from(byte));
-        } else {
-            out.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    out
-}

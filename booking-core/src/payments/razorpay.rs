@@ -10,8 +10,9 @@ use hyper::header::{AUTHORIZATION, HeaderValue};
 use hyper::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 
+use crate::form::is_plain;
+
 use super::api::{Answer, Api, Call, nonsense, shortened};
-use super::form::is_plain;
 use super::{BadWebhook, NewOrder, Order, ParsedEvent, Payment, PaymentProvider, ProviderError, Refund};
 
 /// Payments and refunds in one list.

@@ -15,8 +15,9 @@ use hyper::{HeaderMap, StatusCode};
 use serde_json::Value;
 use uuid::Uuid;
 
+use crate::form::{encode, is_plain};
+
 use super::api::{Answer, Api, Call, nonsense, shortened};
-use super::form::{encode, is_plain};
 use super::{BadWebhook, NewOrder, Order, ParsedEvent, Payment, PaymentProvider, ProviderError, Refund};
 
 /// Charges and refunds in one list; the newest come first.
