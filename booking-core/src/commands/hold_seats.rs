@@ -7,16 +7,14 @@ use seatwire_protocol::limits::SEATS_PER_HOLD_MAX;
 
 use super::settled;
 use crate::app::App;
-use crate::holds::Refusal;
 
 pub(crate) async fn run(app: &App, mut command: HoldSeats) -> Result<HoldInfo, ErrorBody> {
     check(&mut command)?;
     let HoldSeats { show, customer, key, seats, best } = command;
     settled(app, show, app.holds.allow_hold(show, &customer, &key).await).await?;
     let outcome = app.holds.hold(show, &customer, &key, &seats, best.as_ref()).await;
-    // The other two refusals do not say that there is no hold under this key.
-    if matches!(&outcome, Ok(Err(refusal)) if !matches!(refusal, Refusal::KeyReused | Refusal::NotReady { .. })) {
-        app.holds.forget_hold(show, &customer, &key).await;
+    if let Ok(Ok(hold)) = &outcome {
+        app.holds.count_hold(&customer, hold.hold).await;
     }
     failpoint!("hold.reply");
     settled(app, show, outcome).await

@@ -1,8 +1,12 @@
 //! What one customer may do in a time, over all shows, gateways and cores: commands by a bucket of tokens, new holds by a
-//! list of those of the last minutes. One script call a command, on a key of the customer's own.
+//! list of those of the last minutes. One script call a command, on a key of the customer's own, and one more for a hold
+//! that was granted.
 //!
-//! A hold counts by its id, so the same key counts once however often it is sent, and a hold that was refused counts not
-//! at all. Every command takes a token, a repeated one too: it is work all the same.
+//! A hold counts by its id, so the same key counts once however often it is sent. It counts when it is granted: a refusal,
+//! of which a sale has many, costs nothing more, and there is nothing to take back that could get lost. Holds that are
+//! asked for at one moment may so exceed the limit, by no more than the bucket has tokens; the caps of each show are
+//! judged by the hold's own script and are exact. Every command takes a token, a repeated one too: it is work all the
+//! same.
 
 use redis::Cmd;
 
@@ -46,15 +50,14 @@ impl HoldStore {
         self.count(customer, Some(id)).await
     }
 
-    /// The hold that [`Self::allow_hold`] counted was refused. Lost, it counts until its window is over.
-    pub async fn forget_hold(&self, show: ShowId, customer: &CustomerId, key: &IdempotencyKey) {
+    /// A hold was granted and counts from now on. Lost, it does not.
+    pub async fn count_hold(&self, customer: &CustomerId, hold: HoldId) {
         if self.config().new_holds_max == 0 {
             return;
         }
-        let id = self.secret().hold_id(Purpose::Customer, customer, show, key.as_str());
-        let take = Take { name: &id.0, mode: "back", ..self.allowance() };
+        let take = Take { name: &hold.0, mode: "count", ..self.allowance() };
         if let Err(error) = self.take(customer.as_str(), &take).await {
-            tracing::debug!(%error, "a refused hold stays counted");
+            tracing::debug!(%error, "a hold was not counted");
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use seatwire_core::holds::{Allowance, HoldConfig, Outcome, Refusal};
+use seatwire_core::holds::{Allowance, HoldConfig, HoldStore, Outcome, Refusal};
 use seatwire_protocol::SeatStatus;
 use seatwire_protocol::error::SeatConflictReason;
 
@@ -15,43 +15,56 @@ fn wait_for(answer: Outcome<()>, counted: Allowance) -> u64 {
     }
 }
 
+impl Stage {
+    /// Asks one of the cores for a hold as `hold_seats` does: allowed, placed, and counted when it is granted.
+    async fn ask(&self, core: &HoldStore, name: &str, key_text: &str, seat: u32) -> Outcome<()> {
+        let (who, key) = (customer(name), key(key_text));
+        if let Err(refusal) = core.allow_hold(self.show, &who, &key).await? {
+            return Ok(Err(refusal));
+        }
+        match core.hold(self.show, &who, &key, &seats(&[seat]), None).await? {
+            Ok(hold) => core.count_hold(&who, hold.hold).await,
+            Err(refusal) => return Ok(Err(refusal)),
+        }
+        Ok(Ok(()))
+    }
+}
+
 #[tokio::test]
 async fn new_holds_are_limited_over_all_cores_and_the_same_key_counts_once() {
-    let limits = HoldConfig { new_holds_max: 3, new_holds_window_ms: 60_000, ..config() };
-    let stage = Stage::new(1, limits.clone()).await;
-    let (ann, other) = (customer("ann"), stage.another_core(limits));
+    let limits = HoldConfig { new_holds_max: 3, new_holds_window_ms: 60_000, holds_max: 10, ..config() };
+    let stage = Stage::new(8, limits.clone()).await;
+    let other = stage.another_core(limits);
     for _ in 0..5 {
-        stage.store.allow_hold(stage.show, &ann, &key("k1")).await.unwrap().unwrap();
+        stage.ask(&stage.store, "ann", "k1", 1).await.unwrap().unwrap();
     }
-    other.allow_hold(stage.show, &ann, &key("k2")).await.unwrap().unwrap();
-    stage.store.allow_hold(stage.show, &ann, &key("k3")).await.unwrap().unwrap();
-    let wait = wait_for(other.allow_hold(stage.show, &ann, &key("k4")).await, Allowance::NewHolds);
+    stage.ask(&other, "ben", "k0", 0).await.unwrap().unwrap();
+    // A hold that is refused is not counted, however often it is asked for.
+    for n in 0..5 {
+        let refused = stage.ask(&other, "ann", &format!("taken{n}"), 0).await.unwrap();
+        assert!(matches!(refused, Err(Refusal::Taken(_))), "{refused:?}");
+    }
+    stage.ask(&other, "ann", "k2", 2).await.unwrap().unwrap();
+    stage.ask(&stage.store, "ann", "k3", 3).await.unwrap().unwrap();
+    let wait = wait_for(stage.ask(&other, "ann", "k4", 4).await, Allowance::NewHolds);
     assert!((30_000..=60_000).contains(&wait), "{wait}");
     // What counts already goes on, others are not concerned, commands without a hold neither.
-    other.allow_hold(stage.show, &ann, &key("k2")).await.unwrap().unwrap();
-    other.allow_hold(stage.show, &customer("ben"), &key("k4")).await.unwrap().unwrap();
-    other.allow(&ann).await.unwrap().unwrap();
-    // A refused hold is not counted.
-    stage.store.forget_hold(stage.show, &ann, &key("k2")).await;
-    stage.store.forget_hold(stage.show, &ann, &key("never")).await;
-    other.allow_hold(stage.show, &ann, &key("k4")).await.unwrap().unwrap();
-    wait_for(stage.store.allow_hold(stage.show, &ann, &key("k5")).await, Allowance::NewHolds);
+    stage.ask(&other, "ann", "k2", 2).await.unwrap().unwrap();
+    stage.ask(&other, "ben", "k4", 4).await.unwrap().unwrap();
+    other.allow(&customer("ann")).await.unwrap().unwrap();
     stage.finish().await;
 }
 
 #[tokio::test]
 async fn a_window_ends_and_nothing_is_left_of_it() {
-    let stage =
-        Stage::new(1, HoldConfig { new_holds_max: 1, new_holds_window_ms: 200, commands_per_second: 0, ..config() })
-            .await;
-    let ann = customer("ann");
-    stage.store.allow_hold(stage.show, &ann, &key("k0")).await.unwrap().unwrap();
-    let wait = wait_for(stage.store.allow_hold(stage.show, &ann, &key("k1")).await, Allowance::NewHolds);
-    assert!((1..=200).contains(&wait), "{wait}");
-    until("the window ends", || async { stage.store.allow_hold(stage.show, &ann, &key("k1")).await.unwrap().is_ok() })
-        .await;
-    let count = redis::cmd("DBSIZE");
+    let limits = HoldConfig { new_holds_max: 1, new_holds_window_ms: 200, commands_per_second: 0, ..config() };
+    let stage = Stage::new(2, limits).await;
+    let count = redis::cmd("EXISTS").arg("tokens:{ann}").to_owned();
     let connection = stage.connection().await;
+    stage.ask(&stage.store, "ann", "k0", 0).await.unwrap().unwrap();
+    let wait = wait_for(stage.ask(&stage.store, "ann", "k1", 1).await, Allowance::NewHolds);
+    assert!((1..=200).contains(&wait), "{wait}");
+    until("the window ends", || async { stage.ask(&stage.store, "ann", "k1", 1).await.unwrap().is_ok() }).await;
     until("it vanished", || async { count.query_async::<usize>(&mut connection.clone()).await.unwrap() == 0 }).await;
     stage.finish().await;
 }
@@ -59,15 +72,14 @@ async fn a_window_ends_and_nothing_is_left_of_it() {
 #[tokio::test]
 async fn a_hold_counts_for_its_window_however_long_its_customer_is_remembered() {
     let limits = HoldConfig { new_holds_max: 1, new_holds_window_ms: 200, commands_per_second: 1, ..config() };
-    let stage = Stage::new(1, HoldConfig { commands_burst: 100, ..limits }).await;
+    let stage = Stage::new(2, HoldConfig { commands_burst: 100, ..limits }).await;
     let ann = customer("ann");
     // It takes a minute and a half until the bucket is full again.
     for _ in 0..90 {
         stage.store.allow(&ann).await.unwrap().unwrap();
     }
-    stage.store.allow_hold(stage.show, &ann, &key("k0")).await.unwrap().unwrap();
-    until("the window ends", || async { stage.store.allow_hold(stage.show, &ann, &key("k1")).await.unwrap().is_ok() })
-        .await;
+    stage.ask(&stage.store, "ann", "k0", 0).await.unwrap().unwrap();
+    until("the window ends", || async { stage.ask(&stage.store, "ann", "k1", 1).await.unwrap().is_ok() }).await;
     stage.finish().await;
 }
 
