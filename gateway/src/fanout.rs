@@ -1,9 +1,10 @@
 //! The self-clocked round of a room. The first change of a quiet room is sent at once; while it is busy, changes gather
 //! until the tick is over, or until the last round's time again, whichever is longer: a room never takes more than half
-//! a core. What changed is encoded once an encoding, and the same bytes are written to every viewer.
+//! of the cores. What changed is encoded once an encoding, and the same bytes are written to every viewer.
 
 use std::sync::Arc;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -17,8 +18,12 @@ use crate::ws::frame::{self, Encoding, PerEncoding};
 use crate::ws::outbound::RoundFrame;
 use crate::{clock, metrics as names};
 
-/// Share of a core that one room's rounds may take is 1 / this.
+/// Share of the cores that one room's rounds may take is 1 / this.
 const COST_FACTOR: u32 = 2;
+/// Viewers written to before other tasks get their turn: about a quarter of a millisecond.
+const SLICE: usize = 64;
+/// A round of so many viewers, a few milliseconds, is worth another task.
+const VIEWERS_PER_HAND: usize = 512;
 
 /// Something of the room must be told: starts its rounds unless they run.
 pub fn mark_dirty(app: &Arc<App>, room: &Arc<Room>) {
@@ -28,7 +33,7 @@ pub fn mark_dirty(app: &Arc<App>, room: &Arc<Room>) {
     }
 }
 
-async fn run_rounds(app: &App, room: &Room) {
+async fn run_rounds(app: &App, room: &Arc<Room>) {
     loop {
         let wait_ms = room.round.next_at_ms().saturating_sub(clock::now_ms());
         if wait_ms > 0 {
@@ -50,26 +55,54 @@ async fn run_rounds(app: &App, room: &Room) {
     }
 }
 
-/// Writes what is new to every viewer.
-pub async fn round_once(room: &Room) {
-    let shared = Shared::new(room.begin_round());
-    let mut viewers = Vec::new();
-    let mut next = Some(0);
-    let (mut written, mut passed) = (0_u64, 0_u64);
-    while let Some(from) = next {
-        next = room.viewers.step(from, &mut viewers);
-        for viewer in viewers.drain(..) {
-            if viewer.visit(room.show, shared.frame(viewer.encoding)) {
-                written = written.saturating_add(1);
-            } else {
-                passed = passed.saturating_add(1);
-            }
-        }
-        // Reading sockets and the feed must go on during a long round.
-        tokio::task::yield_now().await;
+/// Writes what is new to every viewer; a hot room's round is written by all cores of the process.
+async fn round_once(room: &Arc<Room>) {
+    let work =
+        Arc::new(Work { room: Arc::clone(room), shared: Shared::new(room.begin_round()), next: AtomicUsize::new(0) });
+    let cores = tokio::runtime::Handle::current().metrics().num_workers();
+    let hands = (room.viewers.count() / VIEWERS_PER_HAND).clamp(1, cores.max(1));
+    let others: Vec<_> = (1..hands).map(|_| tokio::spawn(Arc::clone(&work).write())).collect();
+    if hands > 1 {
+        counter!(names::ROUNDS_SHARED).increment(1);
     }
-    counter!(names::FRAMES).increment(written);
-    counter!(names::SLOW).increment(passed);
+    work.write().await;
+    for other in others {
+        // It ends early only with the process.
+        let _ = other.await;
+    }
+}
+
+/// A round's work; whoever has a hand free takes the next viewers.
+struct Work {
+    room: Arc<Room>,
+    shared: Shared,
+    /// The first place in the room's list that nobody has taken.
+    next: AtomicUsize,
+}
+
+impl Work {
+    async fn write(self: Arc<Self>) {
+        let mut viewers = Vec::with_capacity(SLICE);
+        let (mut written, mut passed) = (0_u64, 0_u64);
+        loop {
+            let from = self.next.fetch_add(SLICE, Ordering::Relaxed);
+            let more = self.room.viewers.copy(from, SLICE, &mut viewers);
+            for viewer in viewers.drain(..) {
+                if viewer.visit(self.room.show, self.shared.frame(viewer.encoding)) {
+                    written = written.saturating_add(1);
+                } else {
+                    passed = passed.saturating_add(1);
+                }
+            }
+            if !more {
+                break;
+            }
+            // Reading sockets, the feed and other rooms' rounds must go on during a long round.
+            tokio::task::yield_now().await;
+        }
+        counter!(names::FRAMES).increment(written);
+        counter!(names::SLOW).increment(passed);
+    }
 }
 
 /// One round's frames: what everybody whose cursor fits gets.

@@ -12,6 +12,7 @@ pub const ROOMS_STALE: &str = "seatwire_gateway_rooms_stale_total";
 pub const SNAPSHOTS: &str = "seatwire_gateway_snapshots_fetched_total";
 pub const WATCHES: &str = "seatwire_gateway_watches_total";
 pub const ROUNDS: &str = "seatwire_gateway_rounds_total";
+pub const ROUNDS_SHARED: &str = "seatwire_gateway_rounds_shared_total";
 pub const ROUND_SECONDS: &str = "seatwire_gateway_round_seconds";
 pub const BATCHES: &str = "seatwire_gateway_feed_batches_total";
 pub const BATCHES_CONFLATED: &str = "seatwire_gateway_batches_conflated_total";
@@ -37,6 +38,7 @@ const COUNTERS: &[(&str, &str)] = &[
     (SNAPSHOTS, "snapshots fetched from the core"),
     (WATCHES, "watch messages, by how they were answered"),
     (ROUNDS, "fan-out rounds"),
+    (ROUNDS_SHARED, "fan-out rounds written by several cores"),
     (BATCHES, "feed batches applied"),
     (BATCHES_CONFLATED, "feed batches that shared a round with an earlier one"),
     (FRAMES, "seat frames written to viewers"),

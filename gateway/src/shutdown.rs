@@ -37,7 +37,7 @@ pub async fn drain(app: &Arc<App>) {
     let started = Instant::now();
     let end = started + app.config.drain;
     app.draining.store(true, Ordering::Release);
-    let mut open = everybody(app);
+    let mut open = app.connections.all();
     info!(connections = open.len(), "draining");
     let count = u32::try_from(open.len()).unwrap_or(u32::MAX);
     // The rest of the time is for goodbyes on their way.
@@ -50,7 +50,7 @@ pub async fn drain(app: &Arc<App>) {
         at = at.saturating_add(1);
     }
     // Who was let in at the last moment.
-    everybody(app).iter().for_each(|connection| goodbye(connection));
+    app.connections.all().iter().for_each(|connection| goodbye(connection));
     app.tracker().close();
     let finished = timeout_at(end, app.tracker().wait()).await.is_ok();
     info!(finished, left = app.admission.open(), elapsed_ms = started.elapsed().as_millis(), "drained");
@@ -59,12 +59,4 @@ pub async fn drain(app: &Arc<App>) {
 fn goodbye(connection: &Connection) {
     let return_after_ms = rand::random_range(0..RETURN_MS_MAX);
     connection.close(CloseCode::ServiceRestart, &return_after_ms.to_string());
-}
-
-fn everybody(app: &App) -> Vec<Arc<Connection>> {
-    let (mut open, mut next) = (Vec::new(), Some(0));
-    while let Some(from) = next {
-        next = app.connections.step(from, &mut open);
-    }
-    open
 }

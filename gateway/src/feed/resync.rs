@@ -100,14 +100,10 @@ async fn fetch_once(app: &Arc<App>, room: &Arc<Room>, fetch: Fetch) -> bool {
 
 /// There is no such show: everybody who asked for it is told, and the room is gone.
 fn close_room(app: &Arc<App>, room: &Arc<Room>, error: &ErrorBody) {
-    let (mut viewers, mut next) = (Vec::new(), Some(0));
     // Before the list is read: who adds its watch later sees this.
     room.set_missing();
-    while let Some(from) = next {
-        next = room.viewers.step(from, &mut viewers);
-    }
     let now_ms = clock::now_ms();
-    for viewer in viewers {
+    for viewer in room.viewers.all() {
         let watch = viewer.outbound().remove_watch(room.show);
         if let Some(watch) = watch {
             watch.room.viewers.leave(watch.place, now_ms);

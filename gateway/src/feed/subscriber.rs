@@ -261,14 +261,10 @@ fn lose_all(app: &Arc<App>) {
 fn on_control(app: &App, control: &ControlMessage) {
     let ControlMessage::Logout { customer, before_ms } = control else { return };
     app.tokens.revoke(customer.clone(), *before_ms, clock::unix_ms());
-    let (mut all, mut next) = (Vec::new(), Some(0));
-    while let Some(from) = next {
-        next = app.connections.step(from, &mut all);
-        for connection in all.drain(..) {
-            let identity = connection.identity();
-            if identity.is_some_and(|who| who.customer == *customer && who.issued_at_ms < *before_ms) {
-                connection.close(CloseCode::Unauthenticated, "logged out");
-            }
+    for connection in app.connections.all() {
+        let identity = connection.identity();
+        if identity.is_some_and(|who| who.customer == *customer && who.issued_at_ms < *before_ms) {
+            connection.close(CloseCode::Unauthenticated, "logged out");
         }
     }
 }

@@ -3,9 +3,6 @@
 use std::sync::Arc;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Viewers copied per step of a round; the lock is held for the copy only.
-const STEP: usize = 64;
-
 /// A list with stable places.
 pub struct Viewers<T> {
     inner: Mutex<Inner<T>>,
@@ -86,13 +83,19 @@ impl<T> Viewers<T> {
         self.lock().closed = true;
     }
 
-    /// Copies the viewers of the next places into `out` and answers where to go on; `None` after the last. Who joins
-    /// at a place that was passed has just been brought up to date, and who leaves is skipped.
-    pub fn step(&self, from: usize, out: &mut Vec<Arc<T>>) -> Option<usize> {
+    /// Copies the viewers of the places in `from..from + places` into `out`; `false` when no places follow. The lock is
+    /// held for the copy only. Who joins at a place that was passed has just been brought up to date, and who leaves is
+    /// skipped.
+    pub fn copy(&self, from: usize, places: usize, out: &mut Vec<Arc<T>>) -> bool {
         let inner = self.lock();
         let rest = inner.places.get(from..).unwrap_or_default();
-        out.extend(rest.iter().take(STEP).flatten().cloned());
-        (rest.len() > STEP).then_some(from.saturating_add(STEP))
+        out.extend(rest.iter().take(places).flatten().cloned());
+        rest.len() > places
+    }
+
+    /// Everybody who is here now.
+    pub fn all(&self) -> Vec<Arc<T>> {
+        self.lock().places.iter().flatten().cloned().collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner<T>> {
@@ -112,12 +115,13 @@ mod tests {
         viewers.leave(places[3], 5);
         viewers.leave(places[3], 5);
         assert_eq!(viewers.count(), 199);
-        let (mut seen, mut from) = (Vec::new(), Some(0));
-        while let Some(at) = from {
-            from = viewers.step(at, &mut seen);
+        let (mut seen, mut from) = (Vec::new(), 0);
+        while viewers.copy(from, 64, &mut seen) {
+            from += 64;
         }
         assert_eq!(seen.len(), 199);
         assert!(!seen.contains(&all[3]) && seen.contains(&all[199]));
+        assert_eq!(viewers.all(), seen);
         assert_eq!(viewers.join(&all[3]), Some(3));
         assert!(!viewers.close_if_idle(1_000_000, 10), "it has viewers");
     }

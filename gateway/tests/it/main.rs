@@ -1,5 +1,5 @@
 //! Integration tests of the gateway: `stream` drives its pure parts with random histories, `door` a process of its own
-//! with every kind of bad input, `stack` a whole private Seatwire,
+//! with every kind of bad input, `stack` a whole private Seatwire, `hot_room` one with many viewers of one show,
 //! `windows` several windows and devices of one customer there.
 #![allow(
     clippy::unwrap_used,
@@ -10,6 +10,7 @@
 )]
 
 mod door;
+mod hot_room;
 mod process;
 mod raw;
 mod stack;

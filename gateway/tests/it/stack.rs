@@ -63,7 +63,7 @@ pub(crate) fn is_right(viewer: &ViewerClient) {
     viewer.read(|state| assert!(state.history().violations().is_empty(), "{:?}", state.history().violations()));
 }
 
-async fn metric(gateway: &str, name: &str) -> f64 {
+pub(crate) async fn metric(gateway: &str, name: &str) -> f64 {
     let text = Http::default().get(&format!("{gateway}/metrics"), &[]).await.unwrap().text();
     let lines = text.lines().filter(|line| line.starts_with(name));
     lines.filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok()).sum()
