@@ -2,7 +2,7 @@
 //! and are shared. Every benchmark starts a private stack of its own; run them with release builds on a machine at rest.
 
 mod capture;
-mod cpu;
+pub(crate) mod cpu;
 mod driver;
 mod expiry;
 mod holds;

@@ -1,11 +1,13 @@
 //! What tests of every crate and the `loadtest` program share: a private stack of real servers with faults, the
-//! simulated payment provider, the audit, the calibration and the benchmarks. Never linked into the services.
+//! simulated payment provider, the audit, the scenarios, the calibration and the benchmarks. Never linked into the services.
 
 pub mod audit;
 pub mod bench;
 pub mod calibrate;
 pub mod client;
+pub mod crowd;
 pub mod faults;
 pub mod launcher;
 pub mod provider;
+pub mod run;
 pub mod up;

@@ -6,7 +6,7 @@ use std::{
 };
 
 use clap::{Parser, Subcommand};
-use seatwire_loadtest::{audit, bench, calibrate, launcher::reaper, provider, up};
+use seatwire_loadtest::{audit, bench, calibrate, launcher::reaper, provider, run as scenarios, up};
 
 #[derive(Debug, Parser)]
 #[command(name = "loadtest", version, about = "Private Seatwire stack, simulated payment provider, audit, benchmarks")]
@@ -22,6 +22,9 @@ enum Command {
     Up(up::UpArgs),
     /// Run the simulated payment provider: orders, a checkout page, signed webhooks, refunds.
     Provider(Box<provider::ProviderArgs>),
+    /// Run a scenario against a private stack, with faults, an audit and a report.
+    #[command(after_help = scenarios::AFTER_HELP)]
+    Run(Box<scenarios::RunArgs>),
     /// Look over a stack at rest for what must never be; exit 1 when anything is.
     Audit(Box<audit::AuditArgs>),
     /// Measure what this machine does at most, and print it as one JSON object.
@@ -50,6 +53,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Up(args) => up::run(args).await,
         Command::Provider(args) => provider::run(*args).await,
+        Command::Run(args) => scenarios::run(*args).await,
         Command::Audit(args) => audit::run(*args).await,
         Command::Calibrate(args) => calibrate::run(args).await,
         Command::Bench(args) => bench::run(args).await,

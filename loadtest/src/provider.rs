@@ -9,6 +9,7 @@
 mod api;
 mod checkout;
 mod control;
+mod deliveries;
 mod entities;
 mod error;
 mod events;
@@ -37,6 +38,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use control::Switches;
+pub use deliveries::{Delivery, deliveries};
 pub use shapes::Shapes;
 use store::Store;
 use stripe::stored::StoredAnswers;

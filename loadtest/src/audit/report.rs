@@ -83,16 +83,16 @@ impl fmt::Display for AuditReport {
 }
 
 impl Check {
-    pub(super) fn new(name: &'static str, invariants: &'static str) -> Self {
+    pub(crate) fn new(name: &'static str, invariants: &'static str) -> Self {
         Self { name, invariants, examined: 0, violations: 0, rows: Vec::new() }
     }
 
-    pub(super) fn examined(&mut self, count: usize) {
+    pub(crate) fn examined(&mut self, count: usize) {
         self.examined += count as u64;
     }
 
     /// Counts one offender and keeps the first ones.
-    pub(super) fn violated(&mut self, row: impl fmt::Display) {
+    pub(crate) fn violated(&mut self, row: impl fmt::Display) {
         self.violations += 1;
         if self.rows.len() < ROWS_MAX {
             self.rows.push(row.to_string());
@@ -100,7 +100,7 @@ impl Check {
     }
 
     /// Counts an offender unless `holds`.
-    pub(super) fn expect(&mut self, holds: bool, row: impl FnOnce() -> String) {
+    pub(crate) fn expect(&mut self, holds: bool, row: impl FnOnce() -> String) {
         if !holds {
             self.violated(row());
         }

@@ -31,7 +31,7 @@ impl From<&Addresses> for Sources {
 }
 
 impl Sources {
-    pub(super) async fn connect_postgres(&self) -> anyhow::Result<Client> {
+    pub(crate) async fn connect_postgres(&self) -> anyhow::Result<Client> {
         let connected = tokio_postgres::connect(&self.postgres, NoTls).await;
         let (client, connection) = connected.context("can't connect to PostgreSQL")?;
         // Ends with the client, which sees what went wrong.

@@ -4,7 +4,7 @@
 use std::fs;
 
 /// Of all threads of a process so far.
-pub(super) fn of_process(pid: u32) -> u64 {
+pub(crate) fn of_process(pid: u32) -> u64 {
     let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else { return 0 };
     let of_thread = |entry: fs::DirEntry| {
         let text = fs::read_to_string(entry.path().join("schedstat")).ok()?;

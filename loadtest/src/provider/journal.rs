@@ -22,7 +22,7 @@ impl Journal {
     /// Opens `dir`/journal.jsonl, for this process alone, and replays it.
     pub(crate) fn open(dir: &Path) -> anyhow::Result<(Self, Ledger)> {
         std::fs::create_dir_all(dir).with_context(|| format!("can't make {}", dir.display()))?;
-        let path: PathBuf = dir.join("journal.jsonl");
+        let path: PathBuf = dir.join(FILE);
         let mut file = OpenOptions::new()
             .read(true)
             .write(true)
@@ -68,17 +68,32 @@ impl Journal {
 fn replay(text: &[u8]) -> anyhow::Result<(Ledger, u64)> {
     let mut ledger = Ledger::default();
     let mut length = 0_usize;
-    for (index, line) in text.split_inclusive(|byte| *byte == b'\n').enumerate() {
-        if !line.ends_with(b"\n") {
-            tracing::warn!(bytes = line.len(), "cut a torn last line off the journal");
-            break;
-        }
-        let record = serde_json::from_slice(line).with_context(|| format!("line {}", index + 1))?;
+    for record in records(text) {
+        let (record, bytes) = record?;
         ledger.apply(record);
-        length += line.len();
+        length += bytes;
     }
     Ok((ledger, length as u64))
 }
+
+/// The records of all whole lines, each with its length.
+pub(crate) fn records(text: &[u8]) -> impl Iterator<Item = anyhow::Result<(Record, usize)>> {
+    let lines = text.split_inclusive(|byte| *byte == b'\n').enumerate();
+    let whole = lines.take_while(|(_, line)| {
+        let whole = line.ends_with(b"\n");
+        if !whole {
+            tracing::warn!(bytes = line.len(), "left a torn last line out of the journal");
+        }
+        whole
+    });
+    whole.map(|(index, line)| {
+        let record = serde_json::from_slice(line).with_context(|| format!("line {}", index + 1))?;
+        Ok((record, line.len()))
+    })
+}
+
+/// Its name in the provider's folder.
+pub(crate) const FILE: &str = "journal.jsonl";
 
 #[cfg(test)]
 mod tests {

@@ -3,6 +3,7 @@
 //!
 //! `SEATWIRE_TEST_FAULTS` sets how often each is fired. Times to be right again are printed, not judged.
 
+mod buyers;
 mod clocks;
 mod cores;
 mod feed;
@@ -13,7 +14,7 @@ mod witness;
 use seatwire_loadtest::faults::Fault;
 use seatwire_loadtest::launcher::{Clock, Link, StackOptions, can_mount};
 
-use crate::kills::number;
+use crate::support::number;
 use rig::{Lives, Rig};
 
 fn rounds() -> u64 {

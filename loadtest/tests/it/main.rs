@@ -21,7 +21,7 @@ mod faults;
 #[cfg(test)]
 mod flow;
 #[cfg(test)]
-mod kills;
+mod late_payments;
 #[cfg(test)]
 mod orphans;
 #[cfg(test)]

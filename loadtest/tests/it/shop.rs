@@ -33,7 +33,7 @@ pub(crate) struct Shop {
 }
 
 /// One shop at a time: a run of kills beside it would make every deadline a matter of luck.
-static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+pub(crate) static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 /// Seats that belong to one scenario.
 #[derive(Debug, Clone)]

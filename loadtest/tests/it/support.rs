@@ -1,4 +1,4 @@
-//! Waiting for conditions, and a plain connection to PostgreSQL.
+//! Waiting for conditions, numbers from the environment, and a plain connection to PostgreSQL.
 
 use std::time::{Duration, Instant};
 
@@ -26,4 +26,9 @@ pub(crate) async fn get(url: &str) -> u16 {
     use hyper_util::{client::legacy::Client, rt::TokioExecutor};
     let client = Client::builder(TokioExecutor::new()).build_http::<http_body_util::Empty<bytes::Bytes>>();
     client.get(url.parse().expect("a URL")).await.map_or(0, |answer| answer.status().as_u16())
+}
+
+/// A test's setting from the environment.
+pub(crate) fn number(name: &str, default: u64) -> u64 {
+    std::env::var(name).map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name}={text} is no number")))
 }

@@ -7,16 +7,18 @@ use std::time::{Duration, Instant};
 
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
+use seatwire_loadtest::audit::Sources;
 use seatwire_loadtest::client::{ClientOptions, Encoding, ViewerClient, sign_token};
+use seatwire_loadtest::crowd::Crowd;
 use seatwire_loadtest::faults::{Fault, Normal, Report, Shot};
 use seatwire_loadtest::launcher::{Service, StackOptions};
 use seatwire_protocol::CustomerId;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::kills::buyer::{self, Market, Plan, Weighted};
-use crate::kills::{number, tally::Tally};
+use super::buyers;
 use crate::shop::Shop;
+use crate::support::number;
 
 const BUYERS: u64 = 8;
 const VIEWERS: u64 = 4;
@@ -42,12 +44,10 @@ const SHORT: [(&str, u64); 4] = [
     ("SEATWIRE_CLAIM_MS", 4_000),
     ("SEATWIRE_PAYING_MS", 4_000),
 ];
-/// Nobody waits for the end of a long hold.
-const BUSY: [Weighted; 3] = [(Plan::Buy, 70), (Plan::Release, 20), (Plan::Cancel, 10)];
 
 pub(super) struct Rig {
     pub(super) shop: Shop,
-    pub(super) tally: Arc<Tally>,
+    crowd: Arc<Crowd>,
     pub(super) normal: Normal,
     report: Report,
     names: AtomicU64,
@@ -60,16 +60,14 @@ impl Rig {
     pub(super) async fn open(options: StackOptions, lives: Lives) -> Self {
         let seed = number("SEATWIRE_TEST_SEED", rand::rng().random_range(0..1_000_000));
         println!("SEATWIRE_TEST_SEED={seed}");
-        let (lives, plans): (_, &[Weighted]) =
-            if lives == Lives::Long { (LONG, &BUSY) } else { (SHORT, &buyer::PLANS) };
+        let (lives, plans) = if lives == Lives::Long { (LONG, buyers::BUSY) } else { (SHORT, buyers::ALL) };
         let options = options.cores(2).gateways(2);
         let options = lives.iter().fold(options, |options, (name, ms)| options.env(Service::Core, *name, ms));
         let shop = Shop::open(options).await;
-        let (stop, tally) = (CancellationToken::new(), Arc::new(Tally::default()));
-        let market = Arc::new(Market::of(&shop, plans));
+        let (stop, crowd) = (CancellationToken::new(), Arc::new(Crowd::gather(&shop.at).await.unwrap()));
         let buyers = (0..BUYERS).map(|buyer| {
             let rng = StdRng::seed_from_u64(seed.wrapping_mul(1_000).wrapping_add(buyer));
-            tokio::spawn(buyer::shop_until(stop.clone(), Arc::clone(&market), Arc::clone(&tally), buyer, rng))
+            tokio::spawn(buyers::shop_until(stop.clone(), Arc::clone(&crowd), plans, rng))
         });
         let buyers = buyers.collect();
         let names = AtomicU64::new(0);
@@ -82,7 +80,7 @@ impl Rig {
         let begin = Instant::now();
         let without_fault = Some(normal.wait().await.unwrap().at.saturating_duration_since(begin));
         let report = Report { without_fault, ..Report::default() };
-        Self { shop, tally, normal, report, names, opened: Instant::now(), stop, buyers }
+        Self { shop, crowd, normal, report, names, opened: Instant::now(), stop, buyers }
     }
 
     /// Somebody who watches the show; at each gateway in turn, in each encoding in turn.
@@ -92,7 +90,7 @@ impl Rig {
 
     /// Fires at busy customers.
     pub(super) async fn fire(&mut self, fault: Fault) -> Shot {
-        let shot = fault.fire(&mut self.shop.stack, &self.tally.in_flight).await.unwrap();
+        let shot = fault.fire(&mut self.shop.stack, &self.crowd.in_flight).await.unwrap();
         assert!(shot.in_flight > 0, "{fault:?}");
         shot
     }
@@ -120,13 +118,16 @@ impl Rig {
         for buyer in self.buyers.drain(..) {
             buyer.await.unwrap();
         }
-        println!("{}", self.tally);
+        let (confirmed, holds) = (self.crowd.told.confirmed(), self.crowd.holds());
+        println!("{confirmed} confirmed, {holds:?}");
         println!("{}", self.report);
         let fired = self.report.outcomes.len();
-        assert!(self.tally.confirmed() >= fired, "purchases came through between {fired} faults: {}", self.tally);
+        assert!(confirmed >= fired, "purchases came through between {fired} faults: {confirmed}");
         let begin = Instant::now();
         self.shop.audit(&[("confirmed", 10)]).await;
-        self.tally.check_told(&self.shop).await;
+        for check in self.crowd.check_told(&Sources::from(&self.shop.stack.addresses())).await.unwrap() {
+            assert!(check.examined > 0 && check.violations == 0, "{check:?}");
+        }
         self.normal.maps_are_equal(&self.shop.stack.addresses().redis).await.unwrap();
         for viewer in self.normal.viewers() {
             let violations = viewer.read(|state| state.history().violations().to_vec());

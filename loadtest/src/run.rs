@@ -1,0 +1,123 @@
+//! `loadtest run`: one scenario against a private stack, with faults, an audit and a report. Each scenario is a module
+//! with its flags and a function from them to a [`Report`]; what is here they share.
+
+pub mod kills;
+pub mod late_payments;
+mod report;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use clap::{Args, Subcommand};
+use rand::Rng as _;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::launcher::StackOptions;
+pub use report::{Audit, FaultLine, Goal, Harness, Payments, Report};
+
+/// Below the flags in `--help`.
+pub const AFTER_HELP: &str = "\
+Every scenario starts a private stack, breaks it while customers buy, waits until it is at rest and audits it. Ctrl-C ends \
+a run with its report, a second one at once. The exit code is 0 only when every goal was reached and the audit is clean. \
+How to read a report: docs/LOADTEST.md.";
+
+/// Flags of `loadtest run`.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    #[command(subcommand)]
+    scenario: Scenario,
+}
+
+#[derive(Debug, Subcommand)]
+enum Scenario {
+    /// Thousands of payments with every disorder of a provider, while servers are killed.
+    LatePayments(late_payments::LatePayments),
+}
+
+/// Flags that all scenarios have.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Common {
+    /// Repeats a run's choices [default: a random one, printed].
+    #[arg(long, env = "SEATWIRE_RUN_SEED", value_name = "N")]
+    pub seed: Option<u64>,
+    /// Write the report to this file as one JSON object; `-` is standard output, and the text then goes to standard error.
+    #[arg(long, env = "SEATWIRE_RUN_JSON", value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Keep all data and logs in this folder; what an earlier run left there is removed [default: a temporary folder].
+    #[arg(long, env = "SEATWIRE_RUN_DATA_DIR", value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+}
+
+impl Common {
+    /// A private stack of one gateway, with the data where they are wanted.
+    fn stack(&self) -> StackOptions {
+        let options = StackOptions::new();
+        match &self.data_dir {
+            Some(folder) => options.folder(folder).fresh(true),
+            None => options,
+        }
+    }
+
+    fn seed(&self) -> u64 {
+        self.seed.unwrap_or_else(|| rand::rng().random_range(0..1_000_000))
+    }
+}
+
+/// Runs a scenario and prints its report.
+///
+/// # Errors
+/// When the stack does not start, a goal was missed or the audit found something.
+pub async fn run(args: RunArgs) -> anyhow::Result<()> {
+    let stop = stop_on_signals()?;
+    let (report, common) = match args.scenario {
+        Scenario::LatePayments(args) => (late_payments::run(&args, &stop).await?, args.common),
+    };
+    publish(&report, common.json.as_deref())?;
+    report.verdict()
+}
+
+fn publish(report: &Report, json: Option<&Path>) -> anyhow::Result<()> {
+    match json {
+        Some(file) if file == Path::new("-") => {
+            eprint!("{report}");
+            println!("{}", serde_json::to_string(report)?);
+        }
+        Some(file) => {
+            print!("{report}");
+            std::fs::write(file, serde_json::to_vec_pretty(report)?)
+                .with_context(|| format!("can't write {}", file.display()))?;
+        }
+        None => print!("{report}"),
+    }
+    Ok(())
+}
+
+/// Cancelled by the first Ctrl-C or SIGTERM; the second ends the program, and the reaper what it started.
+fn stop_on_signals() -> anyhow::Result<CancellationToken> {
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let stop = CancellationToken::new();
+    let stopped = stop.clone();
+    tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+            if stopped.is_cancelled() {
+                std::process::exit(INTERRUPTED);
+            }
+            say("ends with its report; once more to end at once");
+            stopped.cancel();
+        }
+    });
+    Ok(stop)
+}
+
+/// A line of progress.
+fn say(line: &str) {
+    eprintln!("run: {line}");
+}
+
+/// What a shell expects of a program that Ctrl-C ended.
+const INTERRUPTED: i32 = 130;

@@ -1,0 +1,79 @@
+//! What became of the payments, counted in the ledger; and whether every webhook that the provider saw accepted is there.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use tokio_postgres::Client;
+
+use crate::audit::{Check, Sources};
+use crate::provider::deliveries;
+use crate::run::report::Payments;
+
+pub(super) struct Figures {
+    pub(super) payments: Payments,
+    /// Accepted means durable: each is in the inbox.
+    pub(super) webhooks: Check,
+}
+
+impl Figures {
+    /// `journal`: the provider's folder.
+    pub(super) async fn read(sources: &Sources, journal: &Path) -> anyhow::Result<Self> {
+        let ledger = sources.connect_postgres().await?;
+        let mut payments = counts(&ledger).await?;
+        let mut inbox: BTreeMap<Vec<u8>, Option<String>> = BTreeMap::new();
+        for row in
+            ledger.query("SELECT body_hash, payment_id FROM payment_events WHERE source = 'webhook'", &[]).await?
+        {
+            inbox.insert(row.try_get(0)?, row.try_get(1)?);
+        }
+        let mut webhooks = Check::new("accepted_webhooks_are_in_the_inbox", "11 13");
+        let mut duplicated = std::collections::BTreeSet::new();
+        for delivery in deliveries(journal)?.into_iter().filter(|delivery| delivery.accepted > 0) {
+            webhooks.examined(1);
+            let known = inbox.get(&delivery.body_hash[..]);
+            webhooks.expect(known.is_some(), || format!("event {}", delivery.event));
+            if let Some(payment) = known.and_then(Option::as_ref).filter(|_| delivery.accepted > 1) {
+                payments.duplicates_received += u64::from(delivery.accepted) - 1;
+                duplicated.insert(payment.clone());
+            }
+        }
+        payments.duplicated = duplicated.len() as u64;
+        Ok(Self { payments, webhooks })
+    }
+}
+
+async fn counts(ledger: &Client) -> anyhow::Result<Payments> {
+    let row = ledger.query_one(COUNTS, &[]).await?;
+    let count = |column: usize| anyhow::Ok(u64::try_from(row.try_get::<_, i64>(column)?)?);
+    let (captured, booked, refunded) = (count(0)?, count(1)?, count(2)?);
+    Ok(Payments {
+        captured,
+        booked,
+        refunded,
+        open: captured.saturating_sub(booked + refunded),
+        rescued: count(3)?,
+        refunded_late: count(4)?,
+        refunded_double: count(5)?,
+        refunded_wrong_amount: count(6)?,
+        refunded_cancelled: count(7)?,
+        found_by_reconciliation: count(8)?,
+        duplicated: 0,
+        duplicates_received: 0,
+    })
+}
+
+const COUNTS: &str = "
+    SELECT count(*),
+        count(*) FILTER (WHERE p.outcome = 'BOOKING' AND b.state = 'CONFIRMED'),
+        count(*) FILTER (WHERE EXISTS (
+            SELECT FROM refunds r WHERE r.payment_id = p.id AND r.state = 'PROCESSED' AND r.amount = p.amount)),
+        count(*) FILTER (WHERE p.outcome = 'BOOKING' AND EXISTS (
+            SELECT FROM payment_events e WHERE e.payment_id = p.id AND e.result = 'rescued')),
+        count(*) FILTER (WHERE p.outcome_reason IN ('seats_taken', 'sale_closed')),
+        count(*) FILTER (WHERE p.outcome_reason = 'second_payment'),
+        count(*) FILTER (WHERE p.outcome_reason = 'wrong_amount'),
+        count(*) FILTER (WHERE p.outcome = 'BOOKING' AND b.state = 'CANCELLED'),
+        count(*) FILTER (WHERE NOT EXISTS (
+            SELECT FROM payment_events e WHERE e.payment_id = p.id AND e.source = 'webhook' AND e.kind NOT LIKE 'refund%'))
+    FROM payments p LEFT JOIN bookings b ON b.id = p.booking_id
+    WHERE p.status = 'captured'";

@@ -1,0 +1,175 @@
+//! Customers who work off the deck, and how far they are.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use rand::rngs::StdRng;
+use rand::{Rng as _, SeedableRng as _};
+use tokio_util::sync::CancellationToken;
+
+use super::deck::{Card, Deck};
+use super::purchase::Purchase;
+use crate::crowd::Crowd;
+use crate::faults::InFlight;
+use crate::run::kills::Progress;
+use crate::run::say;
+
+/// Shared by all customers.
+#[derive(Debug)]
+pub(super) struct Shopping {
+    pub(super) crowd: Crowd,
+    /// How long a booking waits for its payment.
+    pub(super) claim: Duration,
+    cards: Mutex<Cards>,
+    total: u64,
+    done: AtomicU64,
+    paid: AtomicU64,
+    given_up: AtomicU64,
+    stop: CancellationToken,
+}
+
+/// What is left to play.
+#[derive(Debug)]
+struct Cards {
+    fresh: VecDeque<Card>,
+    /// Given up once, and to be begun anew.
+    again: VecDeque<Card>,
+    /// Fresh ones that may be taken before the next kill.
+    allowed: u64,
+}
+
+impl Shopping {
+    pub(super) fn new(crowd: Crowd, deck: Deck, claim: Duration, stop: CancellationToken) -> Self {
+        Self {
+            crowd,
+            claim,
+            total: deck.cards.len() as u64,
+            cards: Mutex::new(Cards { fresh: deck.cards.into(), again: VecDeque::new(), allowed: u64::MAX }),
+            done: AtomicU64::new(0),
+            paid: AtomicU64::new(0),
+            given_up: AtomicU64::new(0),
+            stop,
+        }
+    }
+
+    /// Cards with a payment that came to their end.
+    pub(super) fn paid(&self) -> u64 {
+        self.paid.load(Ordering::Relaxed)
+    }
+
+    fn take(&self) -> Option<Card> {
+        if self.stop.is_cancelled() {
+            return None;
+        }
+        let mut cards = self.lock();
+        let taken = self.total.saturating_sub(cards.fresh.len() as u64);
+        let fresh = if taken < cards.allowed { cards.fresh.pop_front() } else { None };
+        fresh.or_else(|| cards.again.pop_front())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Cards> {
+        self.cards.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn shop(&self) {
+        // A card that somebody still plays may come back.
+        while self.done.load(Ordering::Relaxed) < self.total && !self.stop.is_cancelled() {
+            let Some(card) = self.take() else {
+                tokio::time::sleep(WAIT).await;
+                continue;
+            };
+            let mut rng = StdRng::seed_from_u64(card.seed.wrapping_add(card.tries.into()));
+            let purchase = Purchase { shopping: self, card: &card };
+            let played = tokio::select! {
+                played = purchase.play(&mut rng) => played,
+                // Who is in the middle of it may finish.
+                () = after_stop(&self.stop) => return,
+            };
+            match played {
+                Ok(()) => {
+                    self.done.fetch_add(1, Ordering::Relaxed);
+                    if card.way.pays() {
+                        self.paid.fetch_add(1, Ordering::Relaxed);
+                    }
+                }
+                Err(error) => {
+                    tracing::debug!("{:?} was given up: {error}", card.way);
+                    if card.tries >= TRIES_MAX {
+                        say(&format!("{:?} was given up for good: {error}", card.way));
+                        self.done.fetch_add(1, Ordering::Relaxed);
+                        continue;
+                    }
+                    self.given_up.fetch_add(1, Ordering::Relaxed);
+                    self.lock().again.push_back(Card { tries: card.tries + 1, ..card });
+                    // A gateway that is away is not asked without a pause.
+                    tokio::time::sleep(Duration::from_millis(rng.random_range(50..200))).await;
+                }
+            }
+        }
+    }
+}
+
+impl Progress for Shopping {
+    fn done(&self) -> u64 {
+        self.done.load(Ordering::Relaxed)
+    }
+
+    fn total(&self) -> u64 {
+        self.total
+    }
+
+    fn allow(&self, begun: u64) {
+        self.lock().allowed = begun;
+    }
+
+    fn purchases(&self) -> usize {
+        self.crowd.told.confirmed()
+    }
+
+    fn in_flight(&self) -> &InFlight {
+        &self.crowd.in_flight
+    }
+}
+
+/// Returns when every card is played, or soon after a stop.
+pub(super) async fn all(shopping: Arc<Shopping>, customers: u32) {
+    let mut tasks = tokio::task::JoinSet::new();
+    for _ in 0..customers {
+        let shopping = Arc::clone(&shopping);
+        tasks.spawn(async move { shopping.shop().await });
+    }
+    while let Some(ended) = tasks.join_next().await {
+        if let Err(error) = ended {
+            say(&format!("a customer's task ended: {error}"));
+        }
+    }
+}
+
+/// A line now and then.
+pub(super) async fn tell(shopping: Arc<Shopping>, over: CancellationToken) {
+    let begin = Instant::now();
+    while tokio::time::timeout(TELL_EVERY, over.cancelled()).await.is_err() {
+        let (crowd, seconds) = (&shopping.crowd, begin.elapsed().as_secs());
+        let (paid, confirmed) = (shopping.paid(), crowd.told.confirmed());
+        let given_up = shopping.given_up.load(Ordering::Relaxed);
+        say(&format!(
+            "{seconds} s: {} of {} purchases, {paid} with a payment, {confirmed} confirmed, {} begun anew",
+            shopping.done(),
+            shopping.total,
+            given_up
+        ));
+    }
+}
+
+async fn after_stop(stop: &CancellationToken) {
+    stop.cancelled().await;
+    tokio::time::sleep(FINISH_WITHIN).await;
+}
+
+const WAIT: Duration = Duration::from_millis(50);
+const TELL_EVERY: Duration = Duration::from_secs(10);
+/// A purchase that was begun when the run was stopped may take so long.
+const FINISH_WITHIN: Duration = Duration::from_secs(10);
+const TRIES_MAX: u32 = 20;
