@@ -86,6 +86,7 @@ impl HoldStore {
         let own = change.hold.zip(change.customer.as_ref()).filter(|_| first);
         let arguments = |cmd: &mut Cmd| {
             cmd.arg("").arg(&entries).arg(&sale).arg(if change.operator { "operator" } else { "" });
+            cmd.arg(change.booking.as_ref().map_or(&[][..], |booking| &booking.0[..]));
             if let Some((hold, customer)) = own {
                 cmd.arg(&hold.0).arg(customer.as_str());
             }

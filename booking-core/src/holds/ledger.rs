@@ -113,7 +113,7 @@ pub struct LedgerChange {
     pub seats: Vec<(SeatIndex, LedgerStatus, u64)>,
     /// The hold that the booking came from; it ends without a word.
     pub hold: Option<HoldId>,
-    /// The booking that changed, for logs.
+    /// The booking that changed; what was begun for another one under the same hold id stays.
     pub booking: Option<BookingId>,
     /// Whose booking it is; claimed and booked seats count for this customer's cap.
     pub customer: Option<CustomerId>,

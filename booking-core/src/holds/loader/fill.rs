@@ -82,7 +82,8 @@ impl Loader {
             let own: Vec<_> = chunk.iter().filter_map(|seat| seat.hold.zip(seat.customer.as_ref())).collect();
             let packed_sale = apply::pack_sale(sale.take());
             let arguments = |cmd: &mut Cmd| {
-                cmd.arg(target.mode).arg(&entries).arg(&packed_sale).arg("");
+                // Every seat is news here, which makes a hold on it the booking's own.
+                cmd.arg(target.mode).arg(&entries).arg(&packed_sale).arg("").arg("");
                 for (hold, customer) in &own {
                     cmd.arg(&hold.0).arg(customer.as_str());
                 }

@@ -1,10 +1,13 @@
 #!lua flags=allow-oom
 -- Brings news of the ledger into the map. The higher version wins, seat by seat, so order and repetition do not matter.
--- A booking's own hold is dropped silently; any other hold on a seat that is no longer available ends whole.
+-- A booking's own hold is dropped silently; any other hold on a seat that is no longer available ends whole. Own is what
+-- was begun for this booking, or saves its late payment, or loses a seat to this news: an id alone is not enough, because
+-- the same key makes the same id again once the first hold is forgotten.
 -- Needs   clock, show, settle
 -- ARGV    2 the only generation, 5 'load' from the loader, 6 seats: u32 seat, u64 version, u8 status, u8 length of the
 --         customer, customer, 7 '' or sale: u8 state, u64 opens_at, u64 version, u8 whether no seat may be left alone,
---         8 'operator' for an operator's act, 9.. pairs of a booking's own hold id and its customer
+--         8 'operator' for an operator's act, 9 the booking's id or '', 10.. pairs of a booking's own hold id and its
+--         customer
 -- Returns { 'OK', generation, sequence, ended } | refusal
 -- Writes  all keys of the show but rows
 local show, refusal = read_show()
@@ -27,31 +30,50 @@ while at <= #ARGV[6] do
   names[#names + 1] = seat
 end
 
--- Own holds end even when the versions are old news.
+local versions, locks = sliced('HMGET', VERSION, names, 1000), sliced('HMGET', LOCK, names, 1000)
+local news, is_news = {}, {}
+for i, entry in ipairs(entries) do
+  local known = versions[i] and tonumber(string.match(versions[i], '^%d(%d+):')) or -1
+  if entry[2] > known then
+    news[#news + 1] = { entry, locks[i] }
+    is_news[entry[1]] = true
+  end
+end
+
+-- What was begun for the booking ends even when the versions are old news.
+local function is_own(hold)
+  if hold[PHASE] ~= BROWSE and (hold[BOOKING] == '' or hold[BOOKING] == ARGV[9]) then
+    return true
+  end
+  for _, seat in ipairs(hold[SEATS]) do
+    if is_news[seat] then
+      return true
+    end
+  end
+  return false
+end
+
 local ended, leaving = {}, {}
-for i = 9, #ARGV, 2 do
+for i = 10, #ARGV, 2 do
   local packed = call('HGET', HOLD, ARGV[i])
   local hold = packed and cmsgpack.unpack(packed)
-  if hold and hold[PHASE] ~= ENDED and hold[CUSTOMER] == ARGV[i + 1] and not leaving[ARGV[i]] then
+  if hold and hold[PHASE] ~= ENDED and hold[CUSTOMER] == ARGV[i + 1] and not leaving[ARGV[i]] and is_own(hold) then
     leaving[ARGV[i]] = true
     ended[#ended + 1] = { ARGV[i], hold, BOOKED }
   end
 end
 
-local versions, locks = sliced('HMGET', VERSION, names, 1000), sliced('HMGET', LOCK, names, 1000)
-local news, lost = {}, {}
-for i, entry in ipairs(entries) do
-  local known = versions[i] and tonumber(string.match(versions[i], '^%d(%d+):')) or -1
-  if entry[2] > known then
-    news[#news + 1] = entry
-    local other = locks[i] and string.sub(locks[i], 1, 16)
-    if other and entry[3] ~= 0 and not leaving[other] then
-      local packed = call('HGET', HOLD, other)
-      if packed then
-        leaving[other] = true
-        lost[#lost + 1] = { other, cmsgpack.unpack(packed), SEATS_LOST }
-        ended[#ended + 1] = lost[#lost]
-      end
+local lost = {}
+for i, pair in ipairs(news) do
+  local entry, lock = pair[1], pair[2]
+  news[i] = entry
+  local other = lock and string.sub(lock, 1, 16)
+  if other and entry[3] ~= 0 and not leaving[other] then
+    local packed = call('HGET', HOLD, other)
+    if packed then
+      leaving[other] = true
+      lost[#lost + 1] = { other, cmsgpack.unpack(packed), SEATS_LOST }
+      ended[#ended + 1] = lost[#lost]
     end
   end
 end

@@ -5,7 +5,7 @@ use seatwire_protocol::command::HoldPhase;
 use seatwire_protocol::ws::{HoldEndReason, Push};
 use seatwire_protocol::{BookingId, HoldId, SeatStatus};
 
-use super::stage::{Stage, config, customer, key, seats};
+use super::stage::{Stage, config, customer, key, seats, until};
 
 async fn begin(stage: &Stage, who: &str, hold: HoldId, with: &str, booking: u8) -> Result<BegunBook, Refusal> {
     let begun: Outcome<_> =
@@ -94,6 +94,7 @@ async fn an_own_hold_is_dropped_even_by_old_news() {
     stage.map().await;
     // The ledger claims and frees the seats; the second change arrives first, under a hold that is still there.
     let hold = stage.hold("ann", &[1]).await;
+    begin(&stage, "ann", hold, "pay", 1).await.unwrap();
     let claim = stage.ledger.change(stage.show, &[1], LedgerStatus::Claimed, Some((&ann, Some(hold))));
     let freed = stage.ledger.change(stage.show, &[1], LedgerStatus::Available, None);
     stage.store.apply(&freed).await.unwrap();
@@ -101,6 +102,40 @@ async fn an_own_hold_is_dropped_even_by_old_news() {
     stage.store.apply(&claim).await.unwrap();
     assert_eq!(stage.status(1).await, SeatStatus::Available);
     assert_eq!(stage.store.release(stage.show, &ann, hold).await.unwrap(), Err(Refusal::Gone));
+    stage.finish().await;
+}
+
+#[tokio::test]
+async fn news_that_come_late_leave_a_newer_hold_of_the_same_id() {
+    // Holds and their records last a moment, instead of minutes.
+    let moment = HoldConfig { hold_ms: 50, paying_ms: 50, grace_ms: 0, ended_kept_ms: 1, ..config() };
+    let stage = Stage::new(8, moment).await;
+    let lasting = stage.another_core(config());
+    let ann = customer("ann");
+    let first = stage.hold("ann", &[1]).await;
+    begin(&stage, "ann", first, "pay", 1).await.unwrap();
+    let claim = stage.ledger.change(stage.show, &[1], LedgerStatus::Claimed, Some((&ann, Some(first))));
+    let freed = stage.ledger.change(stage.show, &[1], LedgerStatus::Available, Some((&ann, Some(first))));
+    // Redis hears of the end alone, after the hold has lapsed and is forgotten: the same key makes the same id again.
+    until("the first hold is forgotten", async || {
+        stage.store.sweep_once().await.unwrap();
+        stage.store.release(stage.show, &ann, first).await.unwrap() == Err(Refusal::NotOwner)
+    })
+    .await;
+    stage.store.apply(&freed).await.unwrap();
+    let again = key("ann-[1]");
+    let second = lasting.hold(stage.show, &ann, &again, &seats(&[1]), None).await.unwrap().unwrap().hold;
+    assert_eq!(second, first);
+    for late in [&claim, &freed] {
+        stage.store.apply(late).await.unwrap();
+        assert_eq!(stage.status(1).await, SeatStatus::Held, "the newer hold is over");
+    }
+    // Nor does it end while it is being paid for another booking.
+    lasting.begin_book(stage.show, &ann, second, &key("pay-again"), BookingId([2; 16])).await.unwrap().unwrap();
+    for late in [&claim, &freed] {
+        stage.store.apply(late).await.unwrap();
+        assert_eq!(stage.status(1).await, SeatStatus::Held, "the newer hold is over");
+    }
     stage.finish().await;
 }
 

@@ -8,7 +8,10 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use seatwire_core::holds::ledger::{LedgerError, LedgerMap, Sale, SeatRow, SeatRun, ShowRow};
 use seatwire_core::holds::{LedgerChange, LedgerReader, LedgerStatus};
-use seatwire_protocol::{CustomerId, HoldId, SaleState, SeatIndex, ShowId};
+use seatwire_protocol::{BookingId, CustomerId, HoldId, SaleState, SeatIndex, ShowId};
+
+/// The booking of every change that has an owner.
+pub(super) const BOOKING: BookingId = BookingId([1; 16]);
 
 #[derive(Default)]
 pub(super) struct TestLedger {
@@ -86,7 +89,7 @@ impl TestLedger {
             generation: row.generation,
             seats: changed,
             hold: owner.and_then(|(_, hold)| hold),
-            booking: None,
+            booking: owner.map(|_| BOOKING),
             customer: owner.map(|(customer, _)| customer.clone()),
             sale: None,
             operator: false,

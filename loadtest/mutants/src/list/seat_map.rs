@@ -40,6 +40,15 @@ pub(super) const SEAT_MAP: &[Mutant] = &[
         tests: &["holds::booking::a_booking_does_not_drop"],
     },
     Mutant {
+        name: "apply-own-booking",
+        guard: "apply ends a booking's hold only if it was begun for this booking, or loses a seat",
+        file: lua!("apply"),
+        old: "not leaving[ARGV[i]] and is_own(hold) then",
+        new: "not leaving[ARGV[i]] then",
+        suite: Suite::Core,
+        tests: &["holds::booking::news_that_come_late"],
+    },
+    Mutant {
         name: "apply-own-old-news",
         guard: "apply ends a booking's own hold with old news too",
         file: lua!("apply"),

@@ -75,8 +75,9 @@ impl World<'_> {
     /// The ledger commits a change; what it says waits to be applied.
     pub(super) fn change(&mut self, op: &Op, seats: &[u32], status: u8, customer: &str, hold: Option<Id>) {
         let owned = status == 1 || status == 2;
+        let begun = hold.and_then(|id| self.model.shows[op.show].holds.get(&id)).map(|hold| hold.booking.clone());
         let ledger = &mut self.ledgers[op.show];
-        let mut news = News::default();
+        let mut news = News { booking: begun.unwrap_or_default(), ..News::default() };
         for seat in seats {
             let (entry, of) = &mut ledger.seats[*seat as usize];
             entry.status = status;
@@ -106,7 +107,7 @@ impl World<'_> {
         }
         let (load, operator): (&[u8], &[u8]) =
             (if news.by_loader { b"load" } else { b"" }, if news.by_operator { b"operator" } else { b"" });
-        let mut arguments: Vec<&[u8]> = vec![load, &packed, &sale, operator];
+        let mut arguments: Vec<&[u8]> = vec![load, &packed, &sale, operator, &news.booking];
         for (id, customer) in &news.own {
             arguments.extend([&id[..], customer.as_bytes()]);
         }

@@ -6,7 +6,7 @@ use redis::Value;
 use seatwire_protocol::feed::{FeedMessage, FeedReason};
 
 use super::model::{
-    AVAILABLE, BEFORE, Caller, Entry, Id, Int, Map, Model, OPEN, Reason, Refused, Show, bytes, list, text,
+    AVAILABLE, BEFORE, Caller, Entry, Id, Int, Map, Model, OPEN, Phase, Reason, Refused, Show, bytes, list, text,
 };
 
 /// The state of a show's sale in the ledger.
@@ -24,6 +24,8 @@ pub(super) struct News {
     pub(super) by_operator: bool,
     pub(super) seats: Vec<(u32, Entry)>,
     pub(super) sale: Option<Sale>,
+    /// The booking that changed; empty for the loader's rows.
+    pub(super) booking: Vec<u8>,
     /// Bookings' own holds, with their customers.
     pub(super) own: Vec<(Id, String)>,
 }
@@ -71,18 +73,24 @@ impl Model {
         if let Some((seat, _)) = news.seats.iter().find(|(seat, entry)| *seat >= map.seats || entry.status > 3) {
             return Err(list([text("BAD_SEAT"), Int(i64::from(*seat))]));
         }
-        // A booking's own hold ends whatever the versions say.
+        // The higher version wins.
+        let known = |seat: &u32| map.entries.get(seat).map_or(-1, |entry| entry.version);
+        let newer: Vec<(u32, Entry)> =
+            news.seats.iter().filter(|(seat, entry)| entry.version > known(seat)).cloned().collect();
+        // What was begun for a booking ends whatever the versions say, and so does a payer's hold; another of the same id
+        // only when it loses a seat.
         let mut ended: Vec<(Id, Reason)> = Vec::new();
         for (id, customer) in &news.own {
-            let own = show.holds.get(id).is_some_and(|hold| hold.live() && hold.customer == *customer);
+            let own = show.holds.get(id).is_some_and(|hold| {
+                let begun = hold.phase == Phase::Paying && (hold.booking.is_empty() || hold.booking == news.booking);
+                let loses = newer.iter().any(|(seat, _)| hold.seats.contains(seat));
+                hold.live() && hold.customer == *customer && (begun || loses)
+            });
             if own && !ended.contains(&(*id, Reason::Booked)) {
                 ended.push((*id, Reason::Booked));
             }
         }
-        // The higher version wins, and ends any other hold on a seat that is not available.
-        let known = |seat: &u32| map.entries.get(seat).map_or(-1, |entry| entry.version);
-        let newer: Vec<(u32, Entry)> =
-            news.seats.iter().filter(|(seat, entry)| entry.version > known(seat)).cloned().collect();
+        // They end any other hold on a seat that is not available.
         let own = ended.len();
         for (seat, _) in newer.iter().filter(|(_, entry)| entry.status != AVAILABLE) {
             if let Some((id, _)) = show.lock(*seat)
