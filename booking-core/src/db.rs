@@ -5,6 +5,7 @@
 
 pub mod bookings;
 pub mod cancellations;
+mod connect;
 pub(crate) mod event_facts;
 pub mod events;
 pub mod history;
@@ -16,15 +17,16 @@ pub mod payments;
 pub mod pool;
 pub mod reader;
 pub mod refunds;
+mod retry;
 pub mod schema;
 pub mod seats;
 pub mod shows;
 pub mod sql;
+mod sqlstate;
 #[cfg(test)]
 mod tests;
 pub mod transaction;
 
-use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use diesel_async::AsyncPgConnection;
 
 pub use pool::Db;
@@ -66,44 +68,6 @@ impl From<DbError> for TryError {
     fn from(error: DbError) -> Self {
         Self::Final(error)
     }
-}
-
-impl From<DieselError> for TryError {
-    /// Which failures are worth another try. diesel hides the SQLSTATE and texts depend on the server's language, so
-    /// the shape decides: 40001 has a kind of its own; a database error without position, table, column or constraint
-    /// is the server's act against a correct statement: 40P01, 55P03, 57014, 57P01-57P03, 53xxx.
-    fn from(error: DieselError) -> Self {
-        match error {
-            DieselError::DatabaseError(kind, info) => {
-                let text = info.message().to_owned();
-                match kind {
-                    DatabaseErrorKind::SerializationFailure => Self::Transient { text, lost: false },
-                    DatabaseErrorKind::UnableToSendCommand | DatabaseErrorKind::ClosedConnection => {
-                        Self::Transient { text, lost: true }
-                    }
-                    _ => match info.constraint_name() {
-                        Some(name) => DbError::Constraint(name.to_owned()).into(),
-                        None if kind_is_unknown(&kind)
-                            && info.statement_position().is_none()
-                            && info.table_name().is_none()
-                            && info.column_name().is_none() =>
-                        {
-                            Self::Transient { text, lost: false }
-                        }
-                        None => DbError::Fault(text).into(),
-                    },
-                }
-            }
-            DieselError::BrokenTransactionManager | DieselError::AlreadyInTransaction => {
-                Self::Transient { text: error.to_string(), lost: true }
-            }
-            other => DbError::Fault(other.to_string()).into(),
-        }
-    }
-}
-
-fn kind_is_unknown(kind: &DatabaseErrorKind) -> bool {
-    matches!(kind, DatabaseErrorKind::Unknown)
 }
 
 /// A number of the database that is never negative there, by constraint.

@@ -1,26 +1,19 @@
-//! The connection pool, with the time limits of the core's role. Connections are made when needed: the core starts
-//! and stays up while PostgreSQL is out of reach.
+//! The connection pool. Connections are made when needed: the core starts and stays up while PostgreSQL is out of reach.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use diesel::ConnectionError;
 use diesel_async::pooled_connection::deadpool::{Object, Pool};
 use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod};
-use diesel_async::{AsyncConnection, AsyncPgConnection, SimpleAsyncConnection};
+use diesel_async::{AsyncPgConnection, SimpleAsyncConnection};
 use futures_util::FutureExt;
 use tokio_util::task::TaskTracker;
 
+use super::connect::{CONNECT, connect};
 use super::{DbError, TryError};
 
-/// Lock waits end before the statement does, and a statement before the gateway's patience. A transaction that idles
-/// is one whose core hangs: the server ends it, so that its locks don't stop a sale.
-const SESSION: &str = "SET lock_timeout = '2s'; SET statement_timeout = '5s'; \
-     SET idle_in_transaction_session_timeout = '10s'; SET application_name = 'seatwire-core'; SET TIME ZONE 'UTC'";
 /// Waiting for a free connection, or for a new one; longer means overload or an outage, and the caller is told.
 const WAIT: Duration = Duration::from_secs(2);
-/// Making a connection, which goes on when its caller has stopped waiting.
-const CONNECT: Duration = Duration::from_secs(10);
 
 /// Handle of the database; cheap to clone.
 #[derive(Clone)]
@@ -86,14 +79,4 @@ impl Db {
         let status = self.pool.status();
         (status.size.saturating_sub(status.available), status.size)
     }
-}
-
-async fn connect(url: String) -> Result<AsyncPgConnection, ConnectionError> {
-    let connecting = async {
-        let mut conn = AsyncPgConnection::establish(&url).await?;
-        conn.batch_execute(SESSION).await.map_err(ConnectionError::CouldntSetupConfiguration)?;
-        Ok(conn)
-    };
-    let late = |_| ConnectionError::BadConnection(format!("not connected within {CONNECT:?}"));
-    tokio::time::timeout(CONNECT, connecting).await.map_err(late)?
 }

@@ -1,5 +1,9 @@
 //! Guards inside transactions that no caller gets wrong, on a real PostgreSQL.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use diesel_async::SimpleAsyncConnection;
 use seatwire_loadtest::launcher::Postgres;
 use seatwire_protocol::{SeatIndex, ShowId};
 
@@ -110,4 +114,54 @@ async fn an_event_is_worked_on_by_one_and_done_once() {
     assert!(lock(false).await);
     assert!(lock(true).await);
     assert!(!lock(false).await, "done is done");
+}
+
+/// How often a transaction is tried that fails with this code the first time, and what it comes to.
+async fn tries_of(db: &Db, code: &'static str) -> (usize, Result<(), DbError>) {
+    let tries = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&tries);
+    let result = db.write("test", move |conn| {
+        let tries = counted.fetch_add(1, Ordering::Relaxed);
+        Box::pin(async move {
+            if tries == 0 {
+                // In words of another language: only the code counts.
+                let raise = format!("DO $$ BEGIN RAISE EXCEPTION 'Das ging schief' USING ERRCODE = '{code}'; END $$");
+                conn.batch_execute(&raise).await?;
+            }
+            Ok(End::Commit(()))
+        })
+    });
+    let result = result.await;
+    (tries.load(Ordering::Relaxed), result)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_may_pass_is_tried_again_and_what_would_fail_again_is_not() {
+    let (_postgres, db, _) = ledger().await;
+    for code in
+        ["40001", "40P01", "55P03", "57014", "53100", "53200", "58030", "57P01", "57P03", "25P03", "25006", "08006"]
+    {
+        let (tries, result) = tries_of(&db, code).await;
+        assert!(tries == 2 && result.is_ok(), "{code}: {tries} tries, {result:?}");
+    }
+    for code in ["22021", "22003", "22012", "22P02", "23505", "42501", "0A000", "54000", "P0001", "XX000"] {
+        let (tries, result) = tries_of(&db, code).await;
+        let text = format!("{code}: Das ging schief");
+        assert!(tries == 1 && matches!(&result, Err(DbError::Fault(t)) if *t == text), "{code}: {tries}, {result:?}");
+    }
+    // Errors of the server's own, without a position or a name.
+    let zero = db.read("test", |conn| Box::pin(async move { Ok(conn.batch_execute("SELECT 1 / 0").await?) })).await;
+    assert!(matches!(&zero, Err(DbError::Fault(text)) if text.starts_with("22012")), "{zero:?}");
+    let (retries, killed) = (db.retries(), Arc::new(AtomicUsize::new(0)));
+    let end_oneself = db.write("test", move |conn| {
+        let killed = killed.fetch_add(1, Ordering::Relaxed);
+        Box::pin(async move {
+            if killed == 0 {
+                conn.batch_execute("SELECT pg_terminate_backend(pg_backend_pid())").await?;
+            }
+            Ok(End::Commit(()))
+        })
+    });
+    end_oneself.await.unwrap();
+    assert_eq!(db.retries(), retries + 1);
 }
