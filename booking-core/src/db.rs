@@ -6,6 +6,7 @@
 pub mod bookings;
 pub mod cancellations;
 mod connect;
+pub mod edges;
 pub(crate) mod event_facts;
 pub mod events;
 pub mod history;

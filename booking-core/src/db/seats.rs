@@ -9,6 +9,7 @@ use seatwire_protocol::error::{SeatConflict, SeatConflictReason};
 use seatwire_protocol::{BookingId, CustomerId, HoldId, SeatIndex, ShowId};
 use uuid::Uuid;
 
+use super::edges::is_edge;
 use super::schema::show_seats;
 use super::sql::sql;
 use super::{Conn, Db, DbError, TryError, unsigned};
@@ -83,6 +84,10 @@ pub(crate) async fn change_seats(conn: &mut Conn, change: &SeatChange<'_>) -> Re
         #[diesel(sql_type = BigInt)]
         version: i64,
     }
+    let (from, to) = (status_text(change.from), status_text(change.to));
+    if !is_edge("seat", from, to) {
+        return Err(DbError::Fault(format!("{}: seats don't go from {from} to {to}", change.reason)).into());
+    }
     let booking = change.booking.map(|id| Uuid::from_bytes(id.0));
     let owner = booking.filter(|_| matches!(change.to, LedgerStatus::Claimed | LedgerStatus::Booked));
     let mut rows: Vec<Row> = sql("WITH changed AS (
@@ -94,8 +99,8 @@ pub(crate) async fn change_seats(conn: &mut Conn, change: &SeatChange<'_>) -> Re
         RETURNING seat, version")
     .bind::<BigInt, _>(change.show.as_i64())
     .bind::<Array<Integer>, _>(indexes(change.seats)?)
-    .bind::<Text, _>(status_text(change.from))
-    .bind::<Text, _>(status_text(change.to))
+    .bind::<Text, _>(from)
+    .bind::<Text, _>(to)
     .bind::<Nullable<SqlUuid>, _>(owner)
     .bind::<Nullable<SqlUuid>, _>(booking)
     .bind::<Text, _>(change.actor.to_owned())

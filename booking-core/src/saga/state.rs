@@ -1,5 +1,5 @@
 //! What a captured payment leads to: pure, so that every case is a line of a table. The allowed changes of state are
-//! in the database's `state_edges`; this decides which of them to take.
+//! in [`crate::db::edges`]; this decides which of them to take.
 
 use seatwire_protocol::command::BookingState;
 
@@ -64,5 +64,18 @@ mod tests {
         assert_eq!(case(Cancelled, false, true, true), Decision::Refund("booking_cancelled"));
         assert_eq!(case(Cancelled, true, false, true), Decision::Refund("booking_cancelled"));
         assert_eq!(case(Unknown, false, false, true), Decision::Refund("unknown_state"));
+    }
+
+    #[test]
+    fn a_confirmation_is_an_edge_and_what_is_none_is_refunded() {
+        use BookingState::{Cancelled, Confirmed, Expired, Pending};
+        for (state, name) in
+            [(Pending, "PENDING"), (Confirmed, "CONFIRMED"), (Expired, "EXPIRED"), (Cancelled, "CANCELLED")]
+        {
+            let facts =
+                Facts { state, ever_confirmed: state == Confirmed, ended_by_operator: false, amount_matches: true };
+            let confirms = !matches!(decide(facts), Decision::Refund(_));
+            assert_eq!(confirms, crate::db::edges::is_edge("booking", name, "CONFIRMED"), "{name}");
+        }
     }
 }

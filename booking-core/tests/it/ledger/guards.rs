@@ -1,5 +1,6 @@
 //! The last lines of defence: what the database refuses even if all code above it is wrong.
 
+use seatwire_core::db::edges::EDGES;
 use seatwire_protocol::command::BookingState;
 
 use super::rig::{Rig, connect};
@@ -11,6 +12,18 @@ const SUBJECTS: &[(&str, &str, &str, &[&str])] = &[
     ("payment", "payments", "status", &["captured", "failed"]),
     ("refund", "refunds", "state", &["DUE", "REQUESTED", "PROCESSED", "FAILED"]),
 ];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn code_documentation_and_triggers_share_one_table_of_edges() {
+    let rig = Rig::new().await;
+    let rows = rig.sql.query("SELECT subject, from_state, to_state, meaning FROM state_edges", &[]).await.unwrap();
+    let mut stored: Vec<[String; 4]> = rows.iter().map(|row| [0, 1, 2, 3].map(|at| row.get(at))).collect();
+    let mut ours: Vec<_> =
+        EDGES.iter().map(|edge| [edge.subject, edge.from, edge.to, edge.meaning].map(str::to_owned)).collect();
+    stored.sort();
+    ours.sort();
+    assert_eq!(stored, ours);
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_trigger_refuses_every_edge_that_is_not_in_the_table() {
