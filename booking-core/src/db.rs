@@ -16,6 +16,7 @@ pub mod orders;
 pub mod outbox;
 pub mod payments;
 pub mod pool;
+mod queue;
 pub mod reader;
 pub mod refunds;
 mod retry;

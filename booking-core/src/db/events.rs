@@ -4,17 +4,15 @@
 use std::fmt;
 
 use diesel::prelude::*;
-use diesel::sql_types::{Array, BigInt, Bool, Integer, Jsonb, Text, Timestamptz, Uuid as SqlUuid};
+use diesel::sql_types::{Array, BigInt, Integer, Jsonb, Text, Timestamptz, Uuid as SqlUuid};
 use diesel_async::RunQueryDsl;
 use seatwire_protocol::BookingId;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::queue::{FAILURES_MAX, parked, shortened};
 use super::sql::{Sql, sql};
 use super::{Conn, Db, DbError, TryError, signed, unsigned};
-
-/// Failures of its own after which a row waits for an operator.
-const FAILURES_MAX: i32 = 5;
 
 /// Who works on events; each has marks of its own in every row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -149,7 +147,7 @@ pub(crate) async fn mailed(db: &Db, events: Vec<Uuid>) -> Result<usize, DbError>
 
 /// An event failed by itself: tried again later, parked after some failures. Answers whether it was parked.
 pub(crate) async fn failed(db: &Db, consumer: Consumer, event: Uuid, error: &str) -> Result<bool, DbError> {
-    let error: String = error.chars().take(500).collect();
+    let error = shortened(error);
     db.read("fail_event", move |conn| {
         let error = error.clone();
         Box::pin(async move {
@@ -177,7 +175,7 @@ pub(crate) async fn deferred(
     error: &str,
     give_up_ms: u64,
 ) -> Result<bool, DbError> {
-    let error: String = error.chars().take(500).collect();
+    let error = shortened(error);
     db.read("defer_event", move |conn| {
         let error = error.clone();
         Box::pin(async move {
@@ -196,16 +194,6 @@ pub(crate) async fn deferred(
         })
     })
     .await
-}
-
-async fn parked(conn: &mut Conn, statement: Sql<'static>) -> Result<bool, TryError> {
-    #[derive(QueryableByName)]
-    struct Row {
-        #[diesel(sql_type = Bool)]
-        parked: bool,
-    }
-    let row: Option<Row> = statement.get_result(conn).await.optional()?;
-    Ok(row.is_some_and(|row| row.parked))
 }
 
 /// Gives taken events back after an outage of the other side: it counts for nothing.

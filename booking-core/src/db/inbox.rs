@@ -4,14 +4,15 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use diesel::prelude::*;
-use diesel::sql_types::{Array, BigInt, Binary, Bool, Integer, Jsonb, Nullable, Text};
+use diesel::sql_types::{Array, BigInt, Binary, Bool, Jsonb, Nullable, Text};
 use diesel_async::RunQueryDsl;
 
+use super::queue::Queue;
 use super::sql::sql;
-use super::{Conn, Db, DbError, TryError, signed, unsigned};
+use super::{Conn, Db, DbError, TryError, signed};
 
-/// Failures of its own after which a row waits for an operator.
-pub(crate) const FAILURES_MAX: i32 = 5;
+/// An operator may have to look at an event that is done, too.
+const QUEUE: Queue = Queue { table: "payment_events", open: "processed_at IS NULL", parked: "true" };
 
 /// An event to be stored.
 #[derive(Debug, Clone)]
@@ -165,47 +166,14 @@ pub(crate) async fn done(conn: &mut Conn, event: i64, result: &str, parked: bool
     Ok(())
 }
 
-/// An event failed by itself: tried again later, parked after [`FAILURES_MAX`]. Answers whether it was parked.
+/// An event failed by itself: tried again later, parked after some failures. Answers whether it was parked.
 pub(crate) async fn failed(db: &Db, event: i64, error: &str) -> Result<bool, DbError> {
-    #[derive(QueryableByName)]
-    struct Row {
-        #[diesel(sql_type = Bool)]
-        parked: bool,
-    }
-    let error: String = error.chars().take(500).collect();
-    db.read("fail_inbox", move |conn| {
-        let error = error.clone();
-        Box::pin(async move {
-            let row: Option<Row> = sql("UPDATE payment_events SET failures = failures + 1, last_error = $2,
-                    next_try_at = clock_timestamp() + power(2, failures) * interval '1 second',
-                    parked_at = CASE WHEN failures + 1 >= $3 THEN clock_timestamp() END
-                WHERE id = $1 AND processed_at IS NULL RETURNING parked_at IS NOT NULL AS parked")
-            .bind::<BigInt, _>(event)
-            .bind::<Text, _>(error)
-            .bind::<Integer, _>(FAILURES_MAX)
-            .get_result(conn)
-            .await
-            .optional()?;
-            Ok(row.is_some_and(|row| row.parked))
-        })
-    })
-    .await
+    QUEUE.failed(db, event, error).await
 }
 
 /// An event can't be processed now through no fault of its own.
 pub(crate) async fn put_off(db: &Db, event: i64, wait_ms: u64) -> Result<(), DbError> {
-    db.read("put_off_event", move |conn| {
-        Box::pin(async move {
-            sql("UPDATE payment_events SET next_try_at = clock_timestamp() + $2 * interval '1 millisecond'
-                WHERE id = $1 AND processed_at IS NULL")
-            .bind::<BigInt, _>(event)
-            .bind::<BigInt, _>(signed(wait_ms))
-            .execute(conn)
-            .await?;
-            Ok(())
-        })
-    })
-    .await
+    QUEUE.put_off(db, vec![event], wait_ms).await
 }
 
 /// Whether an event came less than so long ago.
@@ -233,27 +201,10 @@ pub(crate) async fn is_younger(db: &Db, event: i64, age_ms: u64) -> Result<bool,
 
 /// Gives a parked, unprocessed event a fresh start.
 pub(crate) async fn requeue(conn: &mut Conn, event: i64) -> Result<bool, TryError> {
-    let rows = sql("UPDATE payment_events SET parked_at = NULL, failures = 0, next_try_at = clock_timestamp()
-        WHERE id = $1 AND processed_at IS NULL AND parked_at IS NOT NULL")
-    .bind::<BigInt, _>(event)
-    .execute(conn)
-    .await?;
-    Ok(rows == 1)
+    QUEUE.requeue::<BigInt, _>(conn, event).await
 }
 
 /// Events that wait, and events that wait for an operator.
 pub(crate) async fn backlog(conn: &mut Conn) -> Result<(u64, u64), TryError> {
-    #[derive(QueryableByName)]
-    struct Row {
-        #[diesel(sql_type = BigInt)]
-        open: i64,
-        #[diesel(sql_type = BigInt)]
-        parked: i64,
-    }
-    let row: Row = sql("SELECT
-            (SELECT count(*) FROM payment_events WHERE processed_at IS NULL AND parked_at IS NULL) AS open,
-            (SELECT count(*) FROM payment_events WHERE parked_at IS NOT NULL) AS parked")
-    .get_result(conn)
-    .await?;
-    Ok((unsigned(row.open)?, unsigned(row.parked)?))
+    QUEUE.backlog(conn).await
 }

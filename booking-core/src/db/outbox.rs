@@ -2,19 +2,19 @@
 //! at once and marks the row; the relay takes what is left.
 
 use diesel::prelude::*;
-use diesel::sql_types::{Array, BigInt, Bool, Integer, Jsonb, Nullable, Text, Uuid as SqlUuid};
+use diesel::sql_types::{Array, BigInt, Bool, Jsonb, Nullable, Uuid as SqlUuid};
 use diesel_async::RunQueryDsl;
 use seatwire_protocol::{BookingId, CustomerId, HoldId, SaleState, SeatIndex, ShowId};
 use serde::{Deserialize, Serialize};
 
 use super::bookings::uuid;
+use super::queue::Queue;
 use super::seats::{status_of, status_text};
 use super::sql::sql;
-use super::{Conn, Db, DbError, TryError, signed, unsigned};
+use super::{Conn, Db, DbError, TryError, signed};
 use crate::holds::ledger::{LedgerChange, Sale};
 
-/// Failures of its own after which a row waits for an operator.
-const FAILURES_MAX: i32 = 5;
+const QUEUE: Queue = Queue { table: "outbox", open: "applied_at IS NULL", parked: "applied_at IS NULL" };
 
 /// A change as it is stored.
 #[derive(Serialize, Deserialize)]
@@ -225,71 +225,20 @@ pub(crate) async fn has_open(db: &Db, booking: BookingId) -> Result<bool, DbErro
 
 /// A row failed by itself: tried again later, parked after some failures. Answers whether it was parked.
 pub(crate) async fn failed(db: &Db, row: i64, error: &str) -> Result<bool, DbError> {
-    #[derive(QueryableByName)]
-    struct Row {
-        #[diesel(sql_type = Bool)]
-        parked: bool,
-    }
-    let error: String = error.chars().take(500).collect();
-    db.read("fail_outbox", move |conn| {
-        let error = error.clone();
-        Box::pin(async move {
-            let row: Option<Row> = sql("UPDATE outbox SET failures = failures + 1, last_error = $2,
-                    next_try_at = clock_timestamp() + power(2, failures) * interval '1 second',
-                    parked_at = CASE WHEN failures + 1 >= $3 THEN clock_timestamp() END
-                WHERE id = $1 AND applied_at IS NULL RETURNING parked_at IS NOT NULL AS parked")
-            .bind::<BigInt, _>(row)
-            .bind::<Text, _>(error)
-            .bind::<Integer, _>(FAILURES_MAX)
-            .get_result(conn)
-            .await
-            .optional()?;
-            Ok(row.is_some_and(|row| row.parked))
-        })
-    })
-    .await
+    QUEUE.failed(db, row, error).await
 }
 
 /// Puts rows off: Redis is out of reach, or the generation moved.
 pub(crate) async fn put_off(db: &Db, rows: Vec<i64>, wait_ms: u64) -> Result<(), DbError> {
-    db.read("put_off_outbox", move |conn| {
-        let rows = rows.clone();
-        Box::pin(async move {
-            sql("UPDATE outbox SET next_try_at = clock_timestamp() + $2 * interval '1 millisecond'
-                WHERE id = ANY($1) AND applied_at IS NULL")
-            .bind::<Array<BigInt>, _>(rows)
-            .bind::<BigInt, _>(signed(wait_ms))
-            .execute(conn)
-            .await?;
-            Ok(())
-        })
-    })
-    .await
+    QUEUE.put_off(db, rows, wait_ms).await
 }
 
 /// Gives a parked row a fresh start.
 pub(crate) async fn requeue(conn: &mut Conn, row: i64) -> Result<bool, TryError> {
-    let rows = sql("UPDATE outbox SET parked_at = NULL, failures = 0, next_try_at = clock_timestamp()
-        WHERE id = $1 AND applied_at IS NULL AND parked_at IS NOT NULL")
-    .bind::<BigInt, _>(row)
-    .execute(conn)
-    .await?;
-    Ok(rows == 1)
+    QUEUE.requeue::<BigInt, _>(conn, row).await
 }
 
 /// Rows that wait, and rows that wait for an operator.
 pub(crate) async fn backlog(conn: &mut Conn) -> Result<(u64, u64), TryError> {
-    #[derive(QueryableByName)]
-    struct Row {
-        #[diesel(sql_type = BigInt)]
-        open: i64,
-        #[diesel(sql_type = BigInt)]
-        parked: i64,
-    }
-    let row: Row = sql("SELECT count(*) FILTER (WHERE parked_at IS NULL) AS open,
-            count(*) FILTER (WHERE parked_at IS NOT NULL) AS parked
-        FROM outbox WHERE applied_at IS NULL")
-    .get_result(conn)
-    .await?;
-    Ok((unsigned(row.open)?, unsigned(row.parked)?))
+    QUEUE.backlog(conn).await
 }
