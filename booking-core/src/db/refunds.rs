@@ -8,11 +8,13 @@ use uuid::Uuid;
 
 use super::bookings::uuid;
 use super::payments::Settled;
+use super::queue::{FAILURES_MAX, Queue};
 use super::sql::sql;
 use super::{Conn, Db, DbError, TryError, signed, unsigned};
 
-/// Attempts that definitely failed before an operator has to look.
-pub(crate) const ATTEMPTS_MAX: i32 = 5;
+const OPEN: &str = "state IN ('DUE', 'REQUESTED')";
+/// What failed definitely ends its row, so that failures are counted from row to row: see [`failed`].
+const QUEUE: Queue = Queue { table: "refunds", open: OPEN, parked: OPEN };
 
 /// A refund that is to be asked for, or asked about.
 #[derive(Debug, Clone)]
@@ -31,30 +33,37 @@ pub(crate) struct DueRefund {
 
 /// Decides a full refund of a payment; the payment's row is locked.
 pub(crate) async fn insert(conn: &mut Conn, paid: &Settled, reason: &str) -> Result<(), TryError> {
-    insert_attempt(conn, paid, reason, 1, 0, false).await
+    insert_attempt(conn, paid, reason, &Attempt { number: 1, failures: 0, wait_ms: 0 }).await
 }
 
-async fn insert_attempt(
-    conn: &mut Conn,
-    paid: &Settled,
-    reason: &str,
-    attempt: i32,
+struct Attempt {
+    number: i32,
+    /// Definite failures before it.
+    failures: i32,
     wait_ms: u64,
-    parked: bool,
-) -> Result<(), TryError> {
+}
+
+impl Attempt {
+    const fn is_parked(&self) -> bool {
+        self.failures >= FAILURES_MAX
+    }
+}
+
+async fn insert_attempt(conn: &mut Conn, paid: &Settled, reason: &str, attempt: &Attempt) -> Result<(), TryError> {
     sql("INSERT INTO refunds (id, payment_id, booking_id, attempt, amount, reason, idempotency_key,
-            next_try_at, parked_at)
+            next_try_at, parked_at, failures)
         VALUES ($1, $2, $3, $4, $5, $6, $7, clock_timestamp() + $8 * interval '1 millisecond',
-            CASE WHEN $9 THEN clock_timestamp() END)")
+            CASE WHEN $9 THEN clock_timestamp() END, $10)")
     .bind::<SqlUuid, _>(Uuid::new_v4())
     .bind::<Text, _>(paid.payment.clone())
     .bind::<Nullable<SqlUuid>, _>(paid.booking.map(uuid))
-    .bind::<Integer, _>(attempt)
+    .bind::<Integer, _>(attempt.number)
     .bind::<BigInt, _>(signed(paid.amount))
     .bind::<Text, _>(reason.to_owned())
-    .bind::<Text, _>(format!("rf_{}_{attempt}", key_part(&paid.payment)))
-    .bind::<BigInt, _>(signed(wait_ms))
-    .bind::<diesel::sql_types::Bool, _>(parked)
+    .bind::<Text, _>(format!("rf_{}_{}", key_part(&paid.payment), attempt.number))
+    .bind::<BigInt, _>(signed(attempt.wait_ms))
+    .bind::<diesel::sql_types::Bool, _>(attempt.is_parked())
+    .bind::<Integer, _>(attempt.failures)
     .execute(conn)
     .await?;
     Ok(())
@@ -175,9 +184,8 @@ pub(crate) enum Fault {
     Providers,
 }
 
-/// An attempt came to nothing. The same transaction starts the next one under a new key; after [`ATTEMPTS_MAX`] of them
-/// a fault of its own makes it wait for an operator. Answers whether it was parked; `None` when the row was finished
-/// before.
+/// An attempt came to nothing. The same transaction starts the next one under a new key; after [`FAILURES_MAX`] faults of
+/// its own it waits for an operator. Answers whether it was parked; `None` when the row was finished before.
 pub(crate) async fn failed(
     conn: &mut Conn,
     refund: Uuid,
@@ -197,10 +205,12 @@ pub(crate) async fn failed(
         reason: String,
         #[diesel(sql_type = Integer)]
         attempt: i32,
+        #[diesel(sql_type = Integer)]
+        failures: i32,
     }
     let rows: Vec<Row> = sql("UPDATE refunds SET state = 'FAILED', last_error = $2, ended_at = clock_timestamp()
         WHERE id = $1 AND state IN ('DUE', 'REQUESTED')
-        RETURNING payment_id, booking_id, amount, reason, attempt")
+        RETURNING payment_id, booking_id, amount, reason, attempt, failures")
     .bind::<SqlUuid, _>(refund)
     .bind::<Text, _>(error.to_owned())
     .load(conn)
@@ -211,9 +221,10 @@ pub(crate) async fn failed(
         booking: row.booking_id.map(|id| BookingId(*id.as_bytes())),
         amount: unsigned(row.amount)?,
     };
-    let parked = fault == Fault::Own && row.attempt >= ATTEMPTS_MAX;
-    insert_attempt(conn, &paid, &row.reason, row.attempt + 1, wait_ms, parked).await?;
-    Ok(Some(parked))
+    let failures = row.failures + i32::from(fault == Fault::Own);
+    let next = Attempt { number: row.attempt + 1, failures, wait_ms };
+    insert_attempt(conn, &paid, &row.reason, &next).await?;
+    Ok(Some(next.is_parked()))
 }
 
 /// The refund that an event of the provider is about: the one with its id, else the live one of the payment that has
@@ -244,27 +255,10 @@ pub(crate) async fn lock_for_event(
 
 /// Gives a parked refund a fresh start.
 pub(crate) async fn requeue(conn: &mut Conn, refund: Uuid) -> Result<bool, TryError> {
-    let rows = sql("UPDATE refunds SET parked_at = NULL, next_try_at = clock_timestamp()
-        WHERE id = $1 AND state IN ('DUE', 'REQUESTED') AND parked_at IS NOT NULL")
-    .bind::<SqlUuid, _>(refund)
-    .execute(conn)
-    .await?;
-    Ok(rows == 1)
+    QUEUE.requeue::<SqlUuid, _>(conn, refund).await
 }
 
 /// Refunds that wait, and refunds that wait for an operator.
 pub(crate) async fn backlog(conn: &mut Conn) -> Result<(u64, u64), TryError> {
-    #[derive(QueryableByName)]
-    struct Row {
-        #[diesel(sql_type = BigInt)]
-        open: i64,
-        #[diesel(sql_type = BigInt)]
-        parked: i64,
-    }
-    let row: Row = sql("SELECT count(*) FILTER (WHERE parked_at IS NULL) AS open,
-            count(*) FILTER (WHERE parked_at IS NOT NULL) AS parked
-        FROM refunds WHERE state IN ('DUE', 'REQUESTED')")
-    .get_result(conn)
-    .await?;
-    Ok((unsigned(row.open)?, unsigned(row.parked)?))
+    QUEUE.backlog(conn).await
 }

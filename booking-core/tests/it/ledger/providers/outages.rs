@@ -60,7 +60,7 @@ pub(super) async fn a_refund_whose_answer_is_lost_or_that_fails_is_made_once(sha
         rig.control(json!({"refund": null, "fail": null})).await;
         made += 1;
         let done = async || {
-            rig.sql.batch_execute("UPDATE refunds SET next_try_at = now() WHERE ended_at IS NULL").await.unwrap();
+            rig.sql.batch_execute(DUE_NOW).await.unwrap();
             rig.saga.refund_once().await.unwrap();
             rig.saga.settle_once().await.unwrap();
             rig.saga.backlog().await.unwrap().refunds == 0
@@ -76,8 +76,42 @@ pub(super) async fn a_refund_whose_answer_is_lost_or_that_fails_is_made_once(sha
     // Stripe repeats a stored failure under its key, so that only another key helps.
     let spent = if shapes == Shapes::Stripe { 2 } else { 1 };
     assert_eq!(rig.count("SELECT count(*) FROM refunds WHERE state = 'FAILED'").await, spent);
+    if shapes == Shapes::Stripe {
+        spent_keys(&rig).await;
+    }
     refused_for_good(&rig).await;
     rig.check().await;
+}
+
+const DUE_NOW: &str = "UPDATE refunds SET next_try_at = now() WHERE ended_at IS NULL";
+
+/// However many keys are spent: only what the provider definitely refused counts.
+async fn spent_keys(rig: &Rig) {
+    let booking = rig.book("sue", &[15]).await;
+    rig.pay(&booking, json!({"double": 1})).await;
+    rig.settle().await;
+    let attempt = "SELECT attempt::bigint FROM refunds ORDER BY created_at DESC LIMIT 1";
+    let spend_one = async || {
+        for fault in [json!("500"), json!(null)] {
+            rig.control(json!({"fail": fault})).await;
+            rig.sql.batch_execute(DUE_NOW).await.unwrap();
+            rig.saga.refund_once().await.unwrap();
+        }
+        rig.count(attempt).await > 6
+    };
+    wait_for("six keys to be spent", spend_one).await;
+    rig.control(json!({"refund": "refuse"})).await;
+    let failures = "SELECT failures::bigint FROM refunds ORDER BY created_at DESC LIMIT 1";
+    let refused_once = async || {
+        rig.sql.batch_execute(DUE_NOW).await.unwrap();
+        rig.saga.refund_once().await.unwrap();
+        rig.count(failures).await >= 1
+    };
+    wait_for("a definite no", refused_once).await;
+    assert_eq!(rig.saga.backlog().await.unwrap().refunds_parked, 0, "one definite failure is not five");
+    rig.control(json!({"refund": null})).await;
+    rig.refund().await;
+    assert_eq!(rig.saga.backlog().await.unwrap().refunds, 0);
 }
 
 /// After five attempts an operator has to look, and can start it anew.
@@ -87,14 +121,18 @@ async fn refused_for_good(rig: &Rig) {
     rig.settle().await;
     rig.control(json!({"refund": "refuse"})).await;
     let parked = async || {
-        rig.sql.batch_execute("UPDATE refunds SET next_try_at = now() WHERE ended_at IS NULL").await.unwrap();
+        rig.sql.batch_execute(DUE_NOW).await.unwrap();
         rig.saga.refund_once().await.unwrap();
         rig.saga.backlog().await.unwrap().refunds_parked == 1
     };
     wait_for("parking", parked).await;
-    rig.control(json!({"refund": null})).await;
+    assert_eq!(rig.count("SELECT failures::bigint FROM refunds WHERE parked_at IS NOT NULL").await, 5);
     let row = rig.text("SELECT 'refund-' || id FROM refunds WHERE parked_at IS NOT NULL").await;
     assert!(rig.saga.requeue(&row).await.unwrap(), "{row}");
+    // A fresh start is five more tries, not one.
+    rig.saga.refund_once().await.unwrap();
+    assert_eq!(rig.saga.backlog().await.unwrap().refunds_parked, 0);
+    rig.control(json!({"refund": null})).await;
     rig.refund().await;
     assert_eq!(rig.saga.backlog().await.unwrap().refunds_parked, 0);
 }
