@@ -19,6 +19,7 @@ use tokio::sync::Semaphore;
 
 use super::ProviderError;
 use super::breaker::Breaker;
+use crate::form::is_plain;
 use crate::metrics as names;
 
 /// One call, from waiting for its place to the last byte of the last attempt.
@@ -40,6 +41,7 @@ pub(super) struct Api {
     client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
     base: String,
     headers: HeaderMap,
+    refusal: fn(&Answer) -> ProviderError,
     breaker: Breaker,
     places: Semaphore,
     waiting: AtomicUsize,
@@ -101,8 +103,13 @@ struct Silence {
 }
 
 impl Api {
-    /// Connects when first used. `headers` go with each call.
-    pub(super) fn new(provider: &'static str, base: &str, headers: HeaderMap) -> Self {
+    /// Connects when first used. `headers` go with each call; `refusal` reads an answer that is no success.
+    pub(super) fn new(
+        provider: &'static str,
+        base: &str,
+        headers: HeaderMap,
+        refusal: fn(&Answer) -> ProviderError,
+    ) -> Self {
         let connector = HttpsConnectorBuilder::new().with_webpki_roots().https_or_http().enable_http1().build();
         let client = Client::builder(TokioExecutor::new())
             .pool_idle_timeout(IDLE)
@@ -110,14 +117,27 @@ impl Api {
             .build(connector);
         let (places, waiting) = (Semaphore::new(AT_ONCE), AtomicUsize::new(0));
         let base = base.trim_end_matches('/').to_owned();
-        Self { provider, client, base, headers, breaker: Breaker::new(provider), places, waiting }
+        Self { provider, client, base, headers, refusal, breaker: Breaker::new(provider), places, waiting }
     }
 
-    /// Makes a call.
-    ///
+    /// Makes a call that has to succeed; answers the body.
+    pub(super) async fn ask(&self, call: Call) -> Result<Value, ProviderError> {
+        let answer = self.call(&call).await?;
+        if answer.status.is_success() { Ok(answer.json()) } else { Err((self.refusal)(&answer)) }
+    }
+
+    /// Reads something; `None` when it is not there.
+    pub(super) async fn find(&self, name: &'static str, path: String) -> Result<Option<Value>, ProviderError> {
+        match self.ask(Call::get(name, path)).await {
+            Ok(value) => Ok(Some(value)),
+            Err(ProviderError::Refused { status: 404, .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// # Errors
     /// [`ProviderError::Unknown`] when no answer came, or the provider was not asked.
-    pub(super) async fn call(&self, call: &Call) -> Result<Answer, ProviderError> {
+    async fn call(&self, call: &Call) -> Result<Answer, ProviderError> {
         let start = Instant::now();
         let result = self.call_until(call, start + DEADLINE).await;
         let outcome = match &result {
@@ -217,6 +237,20 @@ fn is_worth_repeating(call: &Call, answer: &Answer) -> bool {
         StatusCode::CONFLICT | StatusCode::REQUEST_TIMEOUT => call.is_repeatable,
         status => status.is_server_error() && call.is_repeatable && !answer.replayed,
     }
+}
+
+/// The entries of a list that a provider answers as an object with this field; none of what is not there.
+pub(super) fn entries(list: Option<Value>, field: &str) -> Result<Vec<Value>, ProviderError> {
+    let Some(mut list) = list else { return Ok(Vec::new()) };
+    match list.get_mut(field).map(Value::take) {
+        Some(Value::Array(entries)) => Ok(entries),
+        _ => Err(ProviderError::Unknown(format!("list without {field}"))),
+    }
+}
+
+/// An id that can be part of a path as it is.
+pub(super) fn plain(id: &str) -> Result<&str, ProviderError> {
+    if is_plain(id) { Ok(id) } else { Err(ProviderError::Refused { status: 400, text: "not an id".to_owned() }) }
 }
 
 /// The provider's own words, shortened.

@@ -10,9 +10,7 @@ use hyper::header::{AUTHORIZATION, HeaderValue};
 use hyper::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 
-use crate::form::is_plain;
-
-use super::api::{Answer, Api, Call, nonsense, shortened};
+use super::api::{Answer, Api, Call, entries, nonsense, plain, shortened};
 use super::{BadWebhook, NewOrder, Order, ParsedEvent, Payment, PaymentProvider, ProviderError, Refund};
 
 /// Payments and refunds in one list.
@@ -38,7 +36,7 @@ impl Razorpay {
             .map_err(|_| ProviderError::Unknown("key can't be sent as a header".to_owned()))?;
         authorization.set_sensitive(true);
         let headers = HeaderMap::from_iter([(AUTHORIZATION, authorization)]);
-        Ok(Self { api: Api::new("razorpay", base, headers), webhook_secrets: Vec::new() })
+        Ok(Self { api: Api::new("razorpay", base, headers, refusal), webhook_secrets: Vec::new() })
     }
 
     /// Secrets of webhook signatures; any may match.
@@ -47,18 +45,11 @@ impl Razorpay {
         Self { webhook_secrets, ..self }
     }
 
-    async fn call(&self, call: Call) -> Result<Value, ProviderError> {
-        let answer = self.api.call(&call).await?;
-        if answer.status.is_success() { Ok(answer.json()) } else { Err(refusal(&answer)) }
-    }
-
-    async fn get(&self, name: &'static str, path: String) -> Result<Option<Value>, ProviderError> {
-        match self.call(Call::get(name, path)).await {
-            Ok(value) => Ok(Some(value)),
-            Err(ProviderError::Refused { status: 404, .. }) => Ok(None),
+    async fn find(&self, name: &'static str, path: String) -> Result<Option<Value>, ProviderError> {
+        match self.api.find(name, path).await {
             // Razorpay answers 400 to an id that it does not know.
             Err(ProviderError::Refused { status: 400, text }) if text.contains("does not exist") => Ok(None),
-            Err(error) => Err(error),
+            found => found,
         }
     }
 }
@@ -94,18 +85,6 @@ fn order(value: Value) -> Result<Order, ProviderError> {
     Ok(Order { id: entity.id, receipt: entity.receipt, amount: entity.amount, currency: entity.currency })
 }
 
-fn items(value: Option<Value>) -> Result<Vec<Value>, ProviderError> {
-    let Some(mut value) = value else { return Ok(Vec::new()) };
-    match value.get_mut("items").map(Value::take) {
-        Some(Value::Array(items)) => Ok(items),
-        _ => Err(ProviderError::Unknown("list without items".to_owned())),
-    }
-}
-
-fn plain(id: &str) -> Result<&str, ProviderError> {
-    if is_plain(id) { Ok(id) } else { Err(ProviderError::Refused { status: 400, text: "not an id".to_owned() }) }
-}
-
 impl PaymentProvider for Razorpay {
     fn name(&self) -> &'static str {
         "razorpay"
@@ -118,17 +97,18 @@ impl PaymentProvider for Razorpay {
     fn create_order(&self, new: NewOrder) -> BoxFuture<'_, Result<Order, ProviderError>> {
         Box::pin(async move {
             let body = json!({"amount": new.amount, "currency": new.currency, "receipt": new.receipt});
-            order(self.call(Call::post("create_order", "/v1/orders".to_owned(), JSON, body.to_string())).await?)
+            order(self.api.ask(Call::post("create_order", "/v1/orders".to_owned(), JSON, body.to_string())).await?)
         })
     }
 
     fn order(&self, id: String) -> BoxFuture<'_, Result<Option<Order>, ProviderError>> {
-        Box::pin(async move { self.get("order", format!("/v1/orders/{}", plain(&id)?)).await?.map(order).transpose() })
+        Box::pin(async move { self.find("order", format!("/v1/orders/{}", plain(&id)?)).await?.map(order).transpose() })
     }
 
     fn payments_of(&self, order: String) -> BoxFuture<'_, Result<Vec<Payment>, ProviderError>> {
         Box::pin(async move {
-            let list = items(self.get("payments_of", format!("/v1/orders/{}/payments", plain(&order)?)).await?)?;
+            let list =
+                entries(self.find("payments_of", format!("/v1/orders/{}/payments", plain(&order)?)).await?, "items")?;
             let mut payments = Vec::new();
             for entity in list {
                 payments.extend(events::payment(entity).map_err(nonsense("payment"))?);
@@ -141,14 +121,14 @@ impl PaymentProvider for Razorpay {
         Box::pin(async move {
             let path = format!("/v1/payments/{}/refund", plain(&payment)?);
             let call = Call::post("refund", path, JSON, json!({"amount": amount}).to_string());
-            let answer = self.call(call.keyed("x-refund-idempotency", &key)?).await?;
+            let answer = self.api.ask(call.keyed("x-refund-idempotency", &key)?).await?;
             events::refund(answer).map_err(nonsense("refund"))
         })
     }
 
     fn refund_status(&self, id: String) -> BoxFuture<'_, Result<Option<Refund>, ProviderError>> {
         Box::pin(async move {
-            let answer = self.get("refund_status", format!("/v1/refunds/{}", plain(&id)?)).await?;
+            let answer = self.find("refund_status", format!("/v1/refunds/{}", plain(&id)?)).await?;
             answer.map(events::refund).transpose().map_err(nonsense("refund"))
         })
     }
@@ -156,7 +136,7 @@ impl PaymentProvider for Razorpay {
     fn refunds_of(&self, payment: String) -> BoxFuture<'_, Result<Vec<Refund>, ProviderError>> {
         Box::pin(async move {
             let path = format!("/v1/payments/{}/refunds?count={LIST_MAX}", plain(&payment)?);
-            let list = items(self.get("refunds_of", path).await?)?;
+            let list = entries(self.find("refunds_of", path).await?, "items")?;
             list.into_iter().map(|entity| events::refund(entity).map_err(nonsense("refund"))).collect()
         })
     }

@@ -15,9 +15,9 @@ use hyper::{HeaderMap, StatusCode};
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::form::{encode, is_plain};
+use crate::form::encode;
 
-use super::api::{Answer, Api, Call, nonsense, shortened};
+use super::api::{Answer, Api, Call, entries, nonsense, plain, shortened};
 use super::{BadWebhook, NewOrder, Order, ParsedEvent, Payment, PaymentProvider, ProviderError, Refund};
 
 /// Charges and refunds in one list; the newest come first.
@@ -46,34 +46,13 @@ impl Stripe {
         authorization.set_sensitive(true);
         let version = (HeaderName::from_static("stripe-version"), HeaderValue::from_static(VERSION));
         let headers = HeaderMap::from_iter([(AUTHORIZATION, authorization), version]);
-        Ok(Self { api: Api::new("stripe", base, headers), webhook_secrets: Vec::new() })
+        Ok(Self { api: Api::new("stripe", base, headers, refusal), webhook_secrets: Vec::new() })
     }
 
     /// Secrets of webhook signatures; any may match.
     #[must_use]
     pub fn with_webhook_secrets(self, webhook_secrets: Vec<Vec<u8>>) -> Self {
         Self { webhook_secrets, ..self }
-    }
-
-    async fn call(&self, call: Call) -> Result<Value, ProviderError> {
-        let answer = self.api.call(&call).await?;
-        if answer.status.is_success() { Ok(answer.json()) } else { Err(refusal(&answer)) }
-    }
-
-    async fn get(&self, name: &'static str, path: String) -> Result<Option<Value>, ProviderError> {
-        match self.call(Call::get(name, path)).await {
-            Ok(value) => Ok(Some(value)),
-            Err(ProviderError::Refused { status: 404, .. }) => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
-
-    async fn list(&self, name: &'static str, path: String) -> Result<Vec<Value>, ProviderError> {
-        let Some(mut value) = self.get(name, path).await? else { return Ok(Vec::new()) };
-        match value.get_mut("data").map(Value::take) {
-            Some(Value::Array(data)) => Ok(data),
-            _ => Err(ProviderError::Unknown("list without data".to_owned())),
-        }
     }
 }
 
@@ -91,10 +70,6 @@ fn refusal(answer: &Answer) -> ProviderError {
         _ => {}
     }
     ProviderError::Unknown(format!("{}: {text}", answer.status))
-}
-
-fn plain(id: &str) -> Result<&str, ProviderError> {
-    if is_plain(id) { Ok(id) } else { Err(ProviderError::Refused { status: 400, text: "not an id".to_owned() }) }
 }
 
 impl PaymentProvider for Stripe {
@@ -118,13 +93,13 @@ impl PaymentProvider for Stripe {
             // A key for this call's own attempts: a later call is a new one, since Stripe repeats stored failures.
             let key = format!("{}-{}", new.receipt, Uuid::new_v4());
             let call = Call::post("create_order", "/v1/payment_intents".to_owned(), FORM, form).keyed(KEY, &key)?;
-            entities::order(self.call(call).await?).map_err(nonsense("payment intent"))
+            entities::order(self.api.ask(call).await?).map_err(nonsense("payment intent"))
         })
     }
 
     fn order(&self, id: String) -> BoxFuture<'_, Result<Option<Order>, ProviderError>> {
         Box::pin(async move {
-            let answer = self.get("order", format!("/v1/payment_intents/{}", plain(&id)?)).await?;
+            let answer = self.api.find("order", format!("/v1/payment_intents/{}", plain(&id)?)).await?;
             answer.map(entities::order).transpose().map_err(nonsense("payment intent"))
         })
     }
@@ -133,7 +108,7 @@ impl PaymentProvider for Stripe {
         Box::pin(async move {
             let path = format!("/v1/charges?payment_intent={}&limit={LIST_MAX}", plain(&order)?);
             let mut payments = Vec::new();
-            for charge in self.list("payments_of", path).await? {
+            for charge in entries(self.api.find("payments_of", path).await?, "data")? {
                 payments.extend(entities::charge(charge).map_err(nonsense("charge"))?);
             }
             Ok(payments)
@@ -144,13 +119,13 @@ impl PaymentProvider for Stripe {
         Box::pin(async move {
             let form = encode(&[("charge", plain(&payment)?), ("amount", &amount.to_string())]);
             let call = Call::post("refund", "/v1/refunds".to_owned(), FORM, form).keyed(KEY, &key)?;
-            entities::refund(self.call(call).await?).map_err(nonsense("refund"))
+            entities::refund(self.api.ask(call).await?).map_err(nonsense("refund"))
         })
     }
 
     fn refund_status(&self, id: String) -> BoxFuture<'_, Result<Option<Refund>, ProviderError>> {
         Box::pin(async move {
-            let answer = self.get("refund_status", format!("/v1/refunds/{}", plain(&id)?)).await?;
+            let answer = self.api.find("refund_status", format!("/v1/refunds/{}", plain(&id)?)).await?;
             answer.map(entities::refund).transpose().map_err(nonsense("refund"))
         })
     }
@@ -158,7 +133,7 @@ impl PaymentProvider for Stripe {
     fn refunds_of(&self, payment: String) -> BoxFuture<'_, Result<Vec<Refund>, ProviderError>> {
         Box::pin(async move {
             let path = format!("/v1/refunds?charge={}&limit={LIST_MAX}", plain(&payment)?);
-            let list = self.list("refunds_of", path).await?;
+            let list = entries(self.api.find("refunds_of", path).await?, "data")?;
             list.into_iter().map(|refund| entities::refund(refund).map_err(nonsense("refund"))).collect()
         })
     }
