@@ -36,9 +36,8 @@ impl Saga {
     /// [`SagaError`]; whether it was cancelled is told by the same key.
     pub async fn cancel(&self, command: &CancelBooking) -> Result<Result<BookingInfo, Refusal>, SagaError> {
         let body_hash: [u8; 32] = Sha256::digest(command.booking.0).into();
-        let found = keys::find(self.db(), &command.customer, Operation::Cancel, &command.key).await?;
-        if found.is_some_and(|row| row.body_hash != body_hash) {
-            return Ok(Err(Refusal::KeyReused));
+        if let Some(row) = keys::find(self.db(), &command.customer, Operation::Cancel, &command.key).await? {
+            return self.cancelled_before(command, &row, body_hash).await;
         }
         let row = KeyRow { booking: command.booking, body_hash };
         let shared = Arc::new((command.clone(), row));
@@ -61,14 +60,32 @@ impl Saga {
             }
             Ok(Cancelled::Before) => {}
             Ok(Cancelled::Refused(refusal)) => return Ok(Err(refusal)),
-            // The same key was used for another booking at this moment.
-            Err(DbError::Constraint(name)) if name == KEY_TAKEN => return Ok(Err(Refusal::KeyReused)),
+            // The same key was used at this moment.
+            Err(DbError::Constraint(name)) if name == KEY_TAKEN => {
+                let row = keys::find(self.db(), &command.customer, Operation::Cancel, &command.key).await?;
+                let row = row.ok_or_else(|| SagaError::Unavailable("a key that was there is gone".to_owned()))?;
+                return self.cancelled_before(command, &row, body_hash).await;
+            }
             Err(error) => return Err(error.into()),
         }
         match self.tell_owner(command.booking).await? {
             Some(info) => Ok(Ok(info)),
             None => Ok(Err(Refusal::NotOwner)),
         }
+    }
+
+    /// The key took effect: the booking as it is now, which a late payment may have brought back.
+    async fn cancelled_before(
+        &self,
+        command: &CancelBooking,
+        row: &KeyRow,
+        body_hash: [u8; 32],
+    ) -> Result<Result<BookingInfo, Refusal>, SagaError> {
+        if row.body_hash != body_hash {
+            return Ok(Err(Refusal::KeyReused));
+        }
+        let known = bookings::get(self.db(), command.booking).await?;
+        Ok(known.map(|(_, info)| self.with_checkout(info)).ok_or(Refusal::NotOwner))
     }
 }
 

@@ -15,6 +15,7 @@ mod holds;
 mod http_listener;
 #[cfg(feature = "kafka")]
 mod kafka;
+mod keys;
 mod ledger;
 mod operators;
 mod outages;

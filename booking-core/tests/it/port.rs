@@ -3,8 +3,8 @@
 
 use seatwire_protocol::codec::{self, Frame};
 use seatwire_protocol::command::{
-    Book, CancelBooking, Command, GetLayout, GetPositions, GetSnapshot, HoldSeats, ListShows, OwnHolds, PositionsReply,
-    ReleaseHold,
+    Book, CancelBooking, Command, ExtendHold, GetLayout, GetPositions, GetSnapshot, HoldSeats, ListShows, OwnHolds,
+    PositionsReply, ReleaseHold,
 };
 use seatwire_protocol::{BookingId, CustomerId, ErrorCode, HoldId, IdempotencyKey, ShowId};
 use serde_json::{Value, json};
@@ -92,6 +92,10 @@ async fn bodies_that_can_not_be_read_are_refused_by_name_and_the_connection_goes
     core.stop();
 }
 
+fn booking_with(key: &Value) -> Value {
+    json!({"show": 7, "customer": "ann", "hold": HoldId([7; 16]), "key": key, "email": "ann@example.org"})
+}
+
 #[tokio::test]
 async fn other_commands_name_their_bad_fields_too() {
     let core = Core::alone().await;
@@ -124,6 +128,13 @@ async fn other_commands_name_their_bad_fields_too() {
         (ReleaseHold::OP, "hold", json!({"show": 7, "customer": "ann"})),
         (CancelBooking::OP, "booking", json!({"customer": "ann", "booking": "x".repeat(32), "key": "k"})),
         (CancelBooking::OP, "key", json!({"customer": "ann", "booking": BookingId([1; 16])})),
+        // B22.
+        (CancelBooking::OP, "key", json!({"customer": "ann", "booking": BookingId([1; 16]), "key": ""})),
+        (CancelBooking::OP, "key", json!({"customer": "ann", "booking": BookingId([1; 16]), "key": "k".repeat(256)})),
+        (Book::OP, "key", booking_with(&json!(""))),
+        (Book::OP, "key", booking_with(&json!("k".repeat(256)))),
+        (Book::OP, "key", booking_with(&json!("k\u{e9}"))),
+        (ExtendHold::OP, "key", json!({"show": 7, "customer": "ann", "hold": HoldId([7; 16]), "key": "\n"})),
         (GetSnapshot::OP, "show", json!({})),
         (GetLayout::OP, "show", json!({"show": []})),
     ];

@@ -130,3 +130,22 @@ async fn cancelling_frees_the_seats_and_refunds_what_was_paid() {
     wait_for("the seat", relayed).await;
     rig.check().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cancellation_repeated_after_a_late_payment_tells_of_the_booking_and_does_not_end_it_again() {
+    let rig = Rig::new().await;
+    let booking = rig.book("ann", &[1]).await;
+    let key = idempotency_key("c");
+    let cancel = CancelBooking { customer: customer("ann"), booking: booking.booking, key };
+    assert_eq!(rig.saga.cancel(&cancel).await.unwrap().unwrap().state, BookingState::Cancelled);
+    rig.pay(&booking, json!({})).await;
+    rig.settle().await;
+    assert_eq!(rig.booking(booking.booking).await.state, BookingState::Confirmed, "the seat was free");
+    let again = rig.saga.cancel(&cancel).await.unwrap().unwrap();
+    assert_eq!(again.state, BookingState::Confirmed);
+    // Another key is another wish.
+    let anew = CancelBooking { key: idempotency_key("c2"), ..cancel };
+    assert_eq!(rig.saga.cancel(&anew).await.unwrap().unwrap().state, BookingState::Cancelled);
+    rig.refund().await;
+    rig.check().await;
+}
