@@ -189,6 +189,7 @@ mod tests {
         assert!(tokens().verify(&sign(JWT, Algorithm::HS256, &claims(|c| c["iss"] = json!("guest")))).is_err());
     }
 
+    /// B20.
     #[test]
     fn every_bad_token_is_refused() {
         let now = clock::unix_ms() / 1_000;
@@ -196,6 +197,15 @@ mod tests {
             let part = |v: &serde_json::Value| URL_SAFE_NO_PAD.encode(v.to_string());
             format!("{}.{}.", part(&json!({"alg": "none"})), part(body))
         };
+        // Headers that offer a key of the sender's own, or a place to look for one: ignored, so the signature is wrong.
+        let headed = |header: serde_json::Value| {
+            let part = |v: &serde_json::Value| URL_SAFE_NO_PAD.encode(v.to_string());
+            let signed = format!("{}.{}", part(&header), part(&claims(|_| ())));
+            let own_key = EncodingKey::from_secret(b"the sender's own key, as long as another");
+            let signature = jsonwebtoken::crypto::sign(signed.as_bytes(), &own_key, Algorithm::HS256).unwrap();
+            format!("{signed}.{signature}")
+        };
+        let jwk = json!({"kty": "oct", "k": URL_SAFE_NO_PAD.encode("the sender's own key, as long as another")});
         let good = sign(JWT, Algorithm::HS256, &claims(|_| ()));
         let mut tampered = good.clone();
         let first = good.rfind('.').unwrap() + 1;
@@ -211,6 +221,10 @@ mod tests {
             ("secret", sign("another secret of thirty-two bytes!", Algorithm::HS256, &claims(|_| ()))),
             ("algorithm", sign(JWT, Algorithm::HS512, &claims(|_| ()))),
             ("none", none(&claims(|_| ()))),
+            ("own key", headed(json!({"alg": "HS256", "typ": "JWT", "jwk": jwk}))),
+            ("key of SQL", headed(json!({"alg": "HS256", "kid": "x' UNION SELECT 'the sender''s own key'--"}))),
+            ("key elsewhere", headed(json!({"alg": "HS256", "jku": "https://example.org/keys", "x5u": "file:///etc"}))),
+            ("public key", headed(json!({"alg": "RS256", "kid": "1"}))),
             ("long", "a".repeat(16 << 10)),
             ("empty", String::new()),
             ("tampered", tampered),

@@ -1,4 +1,4 @@
-//! What a webhook is answered: by its form, never by its business.
+//! What a webhook is answered: by its form, never by its business (B23 to B28).
 
 use seatwire_loadtest::provider::Shapes;
 use seatwire_protocol::command::BookingState;
@@ -23,6 +23,7 @@ pub(super) async fn each_kind_of_bad_webhook_gets_its_answer_and_leaves_nothing(
         ("spaces inside", with(&format!("{} {}", &digest[..32], &digest[32..]))),
         ("base64", with("sMvNq4u+IAc/mVzCXyXrMOSAde2RZv02VIrhywgY4nM=")),
         ("no hex", with(&"z".repeat(64))),
+        ("a tab inside", with(&format!("{}\t{}", &digest[..32], &digest[32..]))),
         (
             "of another",
             vec![(if shapes == Shapes::Stripe { "x-razorpay-signature" } else { "stripe-signature" }, header.clone())],
@@ -45,6 +46,7 @@ pub(super) async fn each_kind_of_bad_webhook_gets_its_answer_and_leaves_nothing(
         "{}",
         "\u{feff}{}",
         r#"{"event":"x","type":"x","payload":1e400,"data":1e400}"#,
+        r#"{"event":"\ud800","type":"\ud800"}"#,
         &deep,
         twice,
     ] {

@@ -73,7 +73,9 @@ pub(super) fn captured(shapes: Shapes, order: &str, payment: &str, amount: u64, 
 /// An event that means nothing here, with a field nobody knows.
 pub(super) fn unknown_event(shapes: Shapes) -> &'static [u8] {
     match shapes {
-        Shapes::Razorpay => br#"{"event":"subscription.charged","payload":{"x":{"notes":{}}},"new":[1]}"#,
+        Shapes::Razorpay => {
+            br#"{"event":"subscription.charged","account_id":"acc_x","payload":{"x":{"notes":{}}},"new":[1]}"#
+        }
         Shapes::Stripe => br#"{"id":"evt_1","type":"invoice.paid","data":{"object":{"notes":{}}},"new":[1]}"#,
     }
 }
