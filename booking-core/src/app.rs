@@ -162,8 +162,8 @@ fn bus(config: &Config) -> Result<Arc<dyn EventBus>, StartError> {
 }
 
 fn mailer(config: &Config, db: &Db) -> Result<Mailer, StartError> {
-    let post = Post::open(config.mail.url.expose())?;
-    let from = config.mail.from.clone().ok_or(PostError)?;
+    let post = Post::open(config.mail.url.expose(), config.mail.authorities.as_deref())?;
+    let from = config.mail.from.clone().ok_or(PostError::Address)?;
     if matches!(post, Post::Off) {
         tracing::warn!("SEATWIRE_MAIL_URL is not set: customers get no mail");
     }

@@ -1,12 +1,13 @@
 //! The flags of `serve` about events that leave the core: the bus for other systems, and mail to customers.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use lettre::message::Mailbox;
 
 use super::Secret;
 use super::problems::Problems;
-use crate::mail::Post;
+use crate::mail::{Post, PostError};
 
 /// Flags of the event bus and of mail; part of [`super::ServeArgs`].
 #[derive(Debug, clap::Args)]
@@ -37,6 +38,9 @@ pub struct EventArgs {
     /// without one no mail is sent
     #[arg(long, env = "SEATWIRE_MAIL_URL", default_value = "", value_name = "URL", hide_env_values = true)]
     mail_url: String,
+    /// Certificates that the mail server may be known by, beside those of public authorities: a PEM file
+    #[arg(long, env = "SEATWIRE_MAIL_CA_FILE", value_name = "FILE")]
+    mail_ca_file: Option<PathBuf>,
     /// Sender of the mail, a name with its address in angle brackets, or an address
     #[arg(long, env = "SEATWIRE_MAIL_FROM", default_value = "Seatwire <tickets@localhost>", value_name = "ADDRESS")]
     mail_from: String,
@@ -63,6 +67,8 @@ pub enum BusKind {
 #[derive(Debug)]
 pub struct MailSettings {
     pub url: Secret,
+    /// Certificates of the server's authorities, PEM.
+    pub authorities: Option<Vec<u8>>,
     /// Always there in a configuration without problems.
     pub from: Option<Mailbox>,
 }
@@ -100,14 +106,17 @@ impl EventArgs {
             problems.add("SEATWIRE_BUS_STREAM", "must be a name of letters, digits and .-_:{}");
         }
         let replay = problems.duration("SEATWIRE_BUS_REPLAY_MS", &self.bus_replay_ms, 0);
-        if let Err(error) = Post::open(&self.mail_url) {
-            problems.add("SEATWIRE_MAIL_URL", error);
+        let authorities = self.mail_ca_file.map(|file| std::fs::read(file).unwrap_or_default());
+        match Post::open(&self.mail_url, authorities.as_deref()) {
+            Err(error @ PostError::Address) => problems.add("SEATWIRE_MAIL_URL", error),
+            Err(error @ PostError::Certificates) => problems.add("SEATWIRE_MAIL_CA_FILE", error),
+            Ok(_) => {}
         }
         let from = self.mail_from.parse().ok();
         if from.is_none() {
             problems.add("SEATWIRE_MAIL_FROM", "must be an address such as Tickets <tickets@example.org>");
         }
         let bus = BusSettings { kind, stream: self.bus_stream, replay };
-        (bus, MailSettings { url: Secret::new(self.mail_url), from })
+        (bus, MailSettings { url: Secret::new(self.mail_url), authorities, from })
     }
 }

@@ -4,11 +4,15 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use hyper::Uri;
+use lettre::transport::smtp::client::{Certificate, Tls, TlsParameters};
 use lettre::transport::smtp::{AsyncSmtpTransport, Error as SmtpError};
 use lettre::{AsyncTransport, Message, Tokio1Executor};
 
 /// For each answer of the server. A server may look long at a message; giving up early would send it twice.
 const ANSWER_WITHIN: Duration = Duration::from_secs(60);
+/// How a certificate begins in a file.
+const PEM: &[u8] = b"-----BEGIN CERTIFICATE-----";
 
 /// Where mail goes.
 #[derive(Clone)]
@@ -21,10 +25,16 @@ pub enum Post {
     Smtp(AsyncSmtpTransport<Tokio1Executor>),
 }
 
-/// An address of no known kind.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("must be smtp://[USER:PASSWORD@]HOST[:PORT][?tls=required], smtps://… or file:FOLDER")]
-pub struct PostError;
+/// Mail can't leave like this.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum PostError {
+    /// An address of no known kind.
+    #[error("must be smtp://[USER:PASSWORD@]HOST[:PORT][?tls=required], smtps://… or file:FOLDER")]
+    Address,
+    /// No certificates.
+    #[error("must be a file of PEM certificates")]
+    Certificates,
+}
 
 /// Why a mail was not sent.
 #[derive(Debug)]
@@ -38,19 +48,23 @@ pub(super) enum Unsent {
 }
 
 impl Post {
-    /// Reads an address; connects to nothing yet. Without one, mail is off.
+    /// Reads an address; connects to nothing yet. Without one, mail is off. A server is known by a certificate of a public
+    /// authority, or of `authorities` (PEM).
     ///
     /// # Errors
     /// [`PostError`].
-    pub fn open(url: &str) -> Result<Self, PostError> {
+    pub fn open(url: &str, authorities: Option<&[u8]>) -> Result<Self, PostError> {
         if url.is_empty() {
             return Ok(Self::Off);
         }
         if let Some(folder) = url.strip_prefix("file:") {
             let folder = folder.strip_prefix("//").unwrap_or(folder);
-            return if folder.is_empty() { Err(PostError) } else { Ok(Self::Folder(folder.into())) };
+            return if folder.is_empty() { Err(PostError::Address) } else { Ok(Self::Folder(folder.into())) };
         }
-        let builder = AsyncSmtpTransport::<Tokio1Executor>::from_url(url).map_err(|_| PostError)?;
+        let mut builder = AsyncSmtpTransport::<Tokio1Executor>::from_url(url).map_err(|_| PostError::Address)?;
+        if let Some(pem) = authorities {
+            builder = builder.tls(tls(url, pem)?);
+        }
         Ok(Self::Smtp(builder.timeout(Some(ANSWER_WITHIN)).build()))
     }
 
@@ -97,6 +111,26 @@ impl Post {
     }
 }
 
+/// TLS as the address says, with further authorities.
+fn tls(url: &str, authorities: &[u8]) -> Result<Tls, PostError> {
+    let url: Uri = url.parse().map_err(|_| PostError::Address)?;
+    let host = url.host().ok_or(PostError::Address)?.trim_matches(['[', ']']).to_owned();
+    // A file without certificates is read as none.
+    if !authorities.windows(PEM.len()).any(|text| text == PEM) {
+        return Err(PostError::Certificates);
+    }
+    let authorities = Certificate::from_pem(authorities).map_err(|_| PostError::Certificates)?;
+    let builder = TlsParameters::builder(host).add_root_certificate(authorities);
+    let parameters = builder.build().map_err(|_| PostError::Certificates)?;
+    let asks_for = |wanted: &str| url.query().is_some_and(|query| query.split('&').any(|part| part == wanted));
+    Ok(match url.scheme_str() {
+        Some("smtps") => Tls::Wrapper(parameters),
+        _ if asks_for("tls=required") => Tls::Required(parameters),
+        _ if asks_for("tls=opportunistic") => Tls::Opportunistic(parameters),
+        _ => Tls::None,
+    })
+}
+
 /// What went wrong, without the server's words.
 fn told(error: &SmtpError) -> String {
     match error.status() {
@@ -115,14 +149,18 @@ mod tests {
 
     #[test]
     fn addresses_of_mail_are_read() {
-        assert!(matches!(Post::open(""), Ok(Post::Off)));
-        assert!(matches!(Post::open("file:.data/mail"), Ok(Post::Folder(folder)) if folder.ends_with(".data/mail")));
-        assert!(matches!(Post::open("file:///var/mail"), Ok(Post::Folder(folder)) if folder.ends_with("/var/mail")));
+        assert!(matches!(Post::open("", None), Ok(Post::Off)));
+        assert!(
+            matches!(Post::open("file:.data/mail", None), Ok(Post::Folder(folder)) if folder.ends_with(".data/mail"))
+        );
+        assert!(
+            matches!(Post::open("file:///var/mail", None), Ok(Post::Folder(folder)) if folder.ends_with("/var/mail"))
+        );
         for right in ["smtp://localhost:2525", "smtps://ann:top@mail.example.org", "smtp://h:587?tls=required"] {
-            assert!(matches!(Post::open(right), Ok(Post::Smtp(_))), "{right}");
+            assert!(matches!(Post::open(right, None), Ok(Post::Smtp(_))), "{right}");
         }
         for wrong in ["file:", "mail.example.org", "http://mail.example.org", "smtp://h?tls=maybe"] {
-            assert!(Post::open(wrong).is_err(), "{wrong}");
+            assert!(Post::open(wrong, None).is_err(), "{wrong}");
         }
     }
 }

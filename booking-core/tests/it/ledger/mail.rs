@@ -5,12 +5,16 @@ use seatwire_protocol::command::{BookingInfo, CancelBooking};
 use serde_json::json;
 
 use super::rig::{Rig, customer, idempotency_key};
-use crate::smtp_sink::{Next, SmtpSink, Taken};
+use crate::smtp_sink::{Identity, Next, SmtpSink, Taken, Tls};
 
 fn mailer(rig: &Rig, url: &str) -> Mailer {
+    mailer_trusting(rig, url, None)
+}
+
+fn mailer_trusting(rig: &Rig, url: &str, authorities: Option<&[u8]>) -> Mailer {
     let from = "Seatwire <tickets@example.com>".parse().unwrap();
     let config = MailConfig { from, public_url: "http://127.0.0.1:7000".to_owned() };
-    Mailer::new(config, rig.db.clone(), Post::open(url).unwrap())
+    Mailer::new(config, rig.db.clone(), Post::open(url, authorities).unwrap())
 }
 
 async fn cancel(rig: &Rig, name: &str, booking: &BookingInfo) {
@@ -154,4 +158,35 @@ async fn mail_goes_into_files_or_nowhere_and_a_late_payment_is_told_of() {
     assert_eq!(off.mail_once().await.unwrap(), 1);
     assert_eq!(rig.saga.backlog().await.unwrap().mail, 0);
     assert_eq!(std::fs::read_dir(folder.path().join("mail")).unwrap().count(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_with_tls_is_told_only_when_its_certificate_is_known() {
+    let rig = Rig::new().await;
+    let (own, others) = (Identity::of("127.0.0.1"), Identity::of("127.0.0.1"));
+    let elsewhere = Identity::of("mail.example.org");
+    let mut expected = 0;
+    for tls in [Tls::FromTheStart, Tls::Upgraded] {
+        let sink = SmtpSink::with_tls(&own, tls).await;
+        rig.buy(&format!("ann{expected}"), &[expected]).await;
+        // The certificate of nobody that is known, of another server, and none at all.
+        let wrong_host = SmtpSink::with_tls(&elsewhere, tls).await;
+        for (sink, authority) in [(&sink, None), (&sink, Some(&others)), (&wrong_host, Some(&elsewhere))] {
+            let suspicious = mailer_trusting(&rig, &sink.url(), authority.map(|of| of.pem.as_bytes()));
+            let told = suspicious.mail_once().await;
+            assert!(matches!(&told, Err(MailError::Away(why)) if why.contains("smtp")), "{told:?}");
+            rig.sql.batch_execute(DUE_NOW).await.unwrap();
+        }
+        assert_eq!((sink.taken(), wrong_host.taken()), (Vec::new(), Vec::new()));
+        let trusting = mailer_trusting(&rig, &sink.url(), Some(own.pem.as_bytes()));
+        mail_all(&rig, &trusting).await;
+        assert!(sink.taken().len() == 1 && sink.taken()[0].secured, "{:?}", sink.taken());
+        expected += 1;
+    }
+    // TLS is asked for, and the server has none: nothing is sent in the clear.
+    let plain = SmtpSink::start().await;
+    rig.buy("bob", &[expected]).await;
+    let strict = mailer_trusting(&rig, &format!("{}?tls=required", plain.url()), Some(own.pem.as_bytes()));
+    assert!(matches!(strict.mail_once().await, Err(MailError::Away(_))));
+    assert_eq!((plain.taken(), rig.count("SELECT sum(mail_failures) FROM booking_events").await), (Vec::new(), 0));
 }
