@@ -8,6 +8,7 @@ pub(crate) mod bookings;
 pub(crate) mod catalogue;
 pub(crate) mod extend_hold;
 pub(crate) mod hold_seats;
+pub(crate) mod logouts;
 pub(crate) mod own_holds;
 pub(crate) mod release_hold;
 pub(crate) mod seat_map;

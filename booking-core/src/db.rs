@@ -12,6 +12,7 @@ pub mod events;
 pub mod history;
 pub mod inbox;
 pub mod keys;
+pub mod logouts;
 pub mod orders;
 pub mod outbox;
 pub mod payments;

@@ -46,6 +46,8 @@ command!(0x30, "get_snapshot", GetSnapshot => SnapshotReply);
 command!(0x31, "get_positions", GetPositions => PositionsReply);
 command!(0x40, "list_shows", ListShows => ShowsReply);
 command!(0x41, "get_layout", GetLayout => Layout);
+command!(0x50, "log_out", LogOut => LoggedOut);
+command!(0x51, "get_logouts", GetLogouts => LogoutsReply);
 
 /// The first message of a connection; anything else before it closes the connection.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -443,4 +445,52 @@ mod byte_string {
         }
         d.deserialize_byte_buf(V)
     }
+}
+
+/// Makes the tokens void that a customer has now, on all devices, and has every gateway close its connections.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogOut {
+    /// Who.
+    pub customer: CustomerId,
+    /// When the token at hand was issued, milliseconds since 1970: it is void even if the core's clock is behind; 0
+    /// without one.
+    pub issued_at_ms: u64,
+    /// No token that was issued until now is good for longer.
+    pub keep_ms: u64,
+}
+
+/// The customer is logged out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LoggedOut {
+    /// Tokens issued before are void, milliseconds since 1970.
+    pub before_ms: u64,
+}
+
+/// Asks who was logged out, as far as tokens may still be around: what the control channel told, for who missed it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GetLogouts {
+    /// Only customers after this one: the last of the page before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<CustomerId>,
+    /// Only logouts of the last so many milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub within_ms: Option<u64>,
+}
+
+/// A page of logouts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogoutsReply {
+    /// By customer, at most [`crate::limits::LOGOUTS_PER_REPLY_MAX`].
+    pub logouts: Vec<Logout>,
+    /// Whether there are more.
+    pub more: bool,
+}
+
+/// A customer whose older tokens are void.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Logout {
+    /// Who.
+    pub customer: CustomerId,
+    /// Tokens issued before are void, milliseconds since 1970.
+    pub before_ms: u64,
 }

@@ -24,6 +24,8 @@ pub const POSITIONS_PER_COMMAND_MAX: usize = 10_000;
 pub const CUSTOMERS_PER_COMMAND_MAX: usize = 500;
 /// Bookings in one answer.
 pub const BOOKINGS_PER_REPLY_MAX: usize = 50;
+/// Logouts in one answer.
+pub const LOGOUTS_PER_REPLY_MAX: usize = 5_000;
 /// Shows that one WebSocket may watch at a time.
 pub const WATCHED_SHOWS_MAX: usize = 8;
 /// Commands in flight per WebSocket; while they wait, the gateway stops reading that socket.
@@ -31,6 +33,7 @@ pub const COMMANDS_IN_FLIGHT_PER_VIEWER_MAX: usize = 8;
 /// Commands in flight per connection to the core; more are answered OVERLOADED.
 pub const COMMANDS_IN_FLIGHT_PER_CORE_CONNECTION_MAX: usize = 4_096;
 
+const _: () = assert!(LOGOUTS_PER_REPLY_MAX * (CUSTOMER_ID_BYTES_MAX + 64) < CORE_FRAME_BYTES_MAX);
 const _: () = assert!(SEATS_PER_HOLD_MAX < SEATS_PER_SHOW_MAX);
 const _: () = assert!(SEATS_PER_SHOW_MAX / 4 < CORE_FRAME_BYTES_MAX, "a packed snapshot fits one frame");
 const _: () = assert!(CLIENT_MESSAGE_BYTES_MAX > IDEMPOTENCY_KEY_BYTES_MAX * 4 + EMAIL_BYTES_MAX);

@@ -135,6 +135,20 @@ diesel::table! {
 }
 
 diesel::table! {
+    /// Customers whose older tokens are void, one row each. A row past its end may be deleted.
+    logouts (customer_id) {
+        /// Who.
+        customer_id -> Text,
+        /// Tokens issued before are void.
+        before_at -> Timestamptz,
+        /// No token issued before that is good for longer.
+        ends_at -> Timestamptz,
+        /// When he last logged out.
+        changed_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
     /// Movies, concerts and other events that shows perform.
     movies (id) {
         /// Key.

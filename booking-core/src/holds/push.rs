@@ -6,7 +6,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use seatwire_protocol::codec::encode;
-use seatwire_protocol::feed::customer_channel;
+use seatwire_protocol::feed::{CONTROL_CHANNEL, ControlMessage, customer_channel};
 use seatwire_protocol::ws::{HoldEndReason, Push};
 use seatwire_protocol::{CustomerId, ShowId};
 
@@ -80,6 +80,12 @@ pub(super) async fn run(
         }
         batch.clear();
     }
+}
+
+/// Tells every gateway, at once.
+pub(super) async fn tell_gateways(link: &Link, message: &ControlMessage) -> Result<(), HoldError> {
+    let message = Message { channel: CONTROL_CHANNEL.to_owned(), payload: encode(message) };
+    publish(link, &[message]).await
 }
 
 async fn publish(link: &Link, batch: &[Message]) -> Result<(), HoldError> {

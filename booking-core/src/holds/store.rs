@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use seatwire_protocol::command::{BestAvailable, HoldInfo, HoldPhase, Released};
+use seatwire_protocol::feed::ControlMessage;
 use seatwire_protocol::limits::SEATS_PER_HOLD_MAX;
 use seatwire_protocol::ws::Push;
 use seatwire_protocol::{CustomerId, HoldId, IdempotencyKey, SeatIndex, ShowId};
@@ -304,6 +305,14 @@ impl HoldStore {
         self.0.loader.raise_floor(show, generation);
         let loader = self.0.loader.clone();
         tokio::spawn(async move { loader.ensure(show, Instant::now()).await });
+    }
+
+    /// Tells every gateway that listens.
+    ///
+    /// # Errors
+    /// [`HoldError`], when Redis did not take it.
+    pub async fn tell_gateways(&self, message: &ControlMessage) -> Result<(), HoldError> {
+        push::tell_gateways(&self.0.link, message).await
     }
 
     /// Tells a customer's gateways something of his own. Lost when Redis is out of reach: gateways ask again then.

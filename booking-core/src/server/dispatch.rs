@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use seatwire_protocol::codec::{self, DecodeError, Frame};
 use seatwire_protocol::command::{
-    Book, CancelBooking, Command, ExtendHold, GetBooking, GetLayout, GetPositions, GetSnapshot, HoldSeats,
-    ListBookings, ListShows, OwnHolds, ReleaseHold,
+    Book, CancelBooking, Command, ExtendHold, GetBooking, GetLayout, GetLogouts, GetPositions, GetSnapshot, HoldSeats,
+    ListBookings, ListShows, LogOut, OwnHolds, ReleaseHold,
 };
 use seatwire_protocol::limits::NESTING_MAX;
 use seatwire_protocol::{ErrorBody, ErrorCode};
@@ -51,6 +51,8 @@ commands! {
     GetPositions => commands::seat_map::positions,
     ListShows => commands::catalogue::shows,
     GetLayout => commands::catalogue::layout,
+    LogOut => commands::logouts::log_out,
+    GetLogouts => commands::logouts::list,
 }
 
 /// The id that links log lines, as 16 hex digits.

@@ -48,7 +48,9 @@ fn every_operation_is_documented_with_its_number() {
         GetSnapshot,
         GetPositions,
         ListShows,
-        GetLayout
+        GetLayout,
+        LogOut,
+        GetLogouts
     );
     for row in rows {
         assert!(REFERENCE.contains(&row), "{row}");
