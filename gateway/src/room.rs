@@ -32,7 +32,7 @@ pub struct Room {
     pub round: RoundClock,
     /// Who joined and has not been told of own holds yet; taken in batches.
     own_asks: Mutex<Vec<(CustomerId, Arc<Connection>)>>,
-    /// When the core's position was last asked because of a viewer that claimed to be ahead.
+    /// When the core's position was last asked because of a viewer that claimed to be ahead; its answer.
     pub ahead: AheadClock,
     /// There is no such show.
     missing: AtomicBool,
@@ -48,8 +48,8 @@ pub struct RoundClock {
     next_at_ms: AtomicU64,
 }
 
-/// Limits how often viewers' claims make the gateway ask the core.
-pub type AheadClock = tokio::sync::Mutex<Option<u64>>;
+/// Limits how often viewers' claims make the gateway ask the core: when it last did, and what the core said.
+pub type AheadClock = tokio::sync::Mutex<Option<(u64, Option<Position>)>>;
 
 /// What a viewer should see next.
 pub struct Next {

@@ -115,28 +115,42 @@ fn take_up(connection: &Connection, room: &Room, pos: Option<Position>) {
     }
 }
 
-/// A viewer claims a position that this room has not reached. Only the core's word counts: it is asked, by one task at
-/// a time and not often, and the room gets some time to get there; else the feed is examined.
+/// A viewer claims a position that this room has not reached. Only the core's word counts: it is asked by one task at a
+/// time and not often, all claims of that time share its answer, and the room gets some time to get there; meanwhile the
+/// feed is examined.
 async fn settle_claim(app: &Arc<App>, room: &Arc<Room>, claim: Position) {
-    let answered = {
-        let mut last = room.ahead.lock().await;
-        if room.position().is_some_and(|here| here >= claim) {
-            return;
-        }
-        let now_ms = clock::now_ms();
-        if last.is_some_and(|at| now_ms.saturating_sub(at) < AHEAD_EVERY_MS) {
-            return;
-        }
-        *last = Some(now_ms);
-        let command = GetPositions { shows: vec![room.show] };
-        let answer = app.core.call(&command, AHEAD_MAX, 0).await;
-        answer.ok().and_then(|reply| reply.positions.into_iter().next().flatten())
-    };
-    let Some(answered) = answered else { return };
+    let Some(answered) = core_position(app, room, claim).await else { return };
     if room.position().is_none_or(|here| here < answered) {
         app.feed.suspect(vec![(Arc::clone(room), answered)]);
     }
     while room.position().is_none_or(|here| here < answered.min(claim)) {
         tokio::time::sleep(AHEAD_LOOK).await;
+    }
+}
+
+/// Where the core says that the show is; `None` when the room has got there, or when no core knows.
+async fn core_position(app: &App, room: &Room, claim: Position) -> Option<Position> {
+    loop {
+        // Who comes while somebody asks waits here for the same answer.
+        let mut last = room.ahead.lock().await;
+        if room.position().is_some_and(|here| here >= claim) {
+            return None;
+        }
+        let now_ms = clock::now_ms();
+        let again_in_ms = match *last {
+            Some((_, answered)) if answered >= Some(claim) => return answered,
+            Some((at_ms, _)) => at_ms.saturating_add(AHEAD_EVERY_MS).saturating_sub(now_ms),
+            None => 0,
+        };
+        if again_in_ms == 0 {
+            let command = GetPositions { shows: vec![room.show] };
+            let answer = app.core.call(&command, AHEAD_MAX, 0).await;
+            let answered = answer.ok().and_then(|reply| reply.positions.into_iter().next().flatten());
+            *last = Some((now_ms, answered));
+            return answered;
+        }
+        // The last answer was not far enough: the show may have moved on since.
+        drop(last);
+        tokio::time::sleep(Duration::from_millis(again_in_ms)).await;
     }
 }
