@@ -1,16 +1,22 @@
-//! Who may open a WebSocket: caps of the process and of an address, a bucket for the rate of joins, and the exact list
-//! of origins. All answers are given before the upgrade.
+//! Who may open a WebSocket: caps of the process, of an address and of a customer, a bucket for the rate of joins, and
+//! the exact list of origins. All answers are given before the upgrade, but for a customer whose token comes later.
 
-use std::collections::HashMap;
+mod places;
+mod waiting_line;
+
 use std::net::IpAddr;
 use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::http::HeaderMap;
 use axum::http::header::ORIGIN;
 use governor::{DefaultDirectRateLimiter, DefaultKeyedRateLimiter, Quota, RateLimiter};
+use seatwire_protocol::CustomerId;
 
+use self::places::{Owner, Places};
+use self::waiting_line::WaitingLine;
+use crate::clock;
 use crate::config::Config;
 
 /// Addresses remembered by a limiter; above it, those with nothing to remember are forgotten.
@@ -21,6 +27,7 @@ const ADDRESSES_MAX: usize = 100_000;
 pub enum NotAdmitted {
     Process,
     Address,
+    Customer,
     Rate,
 }
 
@@ -29,7 +36,18 @@ impl NotAdmitted {
         match self {
             Self::Process => "process",
             Self::Address => "address",
+            Self::Customer => "customer",
             Self::Rate => "rate",
+        }
+    }
+
+    /// For the client.
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::Process => "the gateway is full",
+            Self::Address => "too many connections of this address",
+            Self::Customer => "too many connections of this customer",
+            Self::Rate => "too many connect at this moment",
         }
     }
 }
@@ -38,8 +56,9 @@ impl NotAdmitted {
 pub struct Admission {
     open: AtomicU32,
     open_max: u32,
-    per_address: Mutex<HashMap<IpAddr, u32>>,
-    per_address_max: u32,
+    per_address: Places,
+    per_customer: Places,
+    refused: WaitingLine,
     joins: DefaultDirectRateLimiter,
     guests: DefaultKeyedRateLimiter<IpAddr>,
     requests: DefaultKeyedRateLimiter<IpAddr>,
@@ -50,7 +69,8 @@ pub struct Admission {
 /// A place among the open WebSockets; given back when dropped.
 pub struct Admitted {
     gate: Arc<Admission>,
-    address: IpAddr,
+    address: Owner,
+    customer: Option<Owner>,
 }
 
 /// What an `Origin` header means for a WebSocket.
@@ -77,8 +97,9 @@ impl Admission {
         Self {
             open: AtomicU32::new(0),
             open_max: config.connections_max,
-            per_address: Mutex::default(),
-            per_address_max: config.connections_per_address_max,
+            per_address: Places::new(config.connections_per_address_max),
+            per_customer: Places::new(config.connections_per_customer_max),
+            refused: WaitingLine::new(config.joins_per_second_max),
             joins: RateLimiter::direct(joins),
             guests: RateLimiter::dashmap(guests),
             requests: RateLimiter::dashmap(Quota::per_second(per_second(config.requests_per_second_max))),
@@ -87,28 +108,31 @@ impl Admission {
         }
     }
 
-    /// Takes a place for a WebSocket of `address`.
+    /// Takes a place for a WebSocket of `address`, and of its customer where the token came with it.
     ///
     /// # Errors
     /// The cap that was reached.
-    pub fn admit(self: &Arc<Self>, address: IpAddr) -> Result<Admitted, NotAdmitted> {
+    pub fn admit(self: &Arc<Self>, address: IpAddr, customer: Option<&CustomerId>) -> Result<Admitted, NotAdmitted> {
         if self.joins.check().is_err() {
             return Err(NotAdmitted::Rate);
         }
         let more = |open: u32| (open < self.open_max).then_some(open.saturating_add(1));
-        if self.open.fetch_update(Ordering::AcqRel, Ordering::Acquire, more).is_err() {
-            return Err(NotAdmitted::Process);
-        }
-        let mut per_address = self.lock_addresses();
-        let count = per_address.entry(address).or_default();
-        if *count >= self.per_address_max {
-            drop(per_address);
-            self.open.fetch_sub(1, Ordering::AcqRel);
+        let address = self.per_address.owner(&address);
+        if !self.per_address.take(address) {
             return Err(NotAdmitted::Address);
         }
-        *count = count.saturating_add(1);
-        drop(per_address);
-        Ok(Admitted { gate: Arc::clone(self), address })
+        if self.open.fetch_update(Ordering::AcqRel, Ordering::Acquire, more).is_err() {
+            self.per_address.give_back(address);
+            return Err(NotAdmitted::Process);
+        }
+        let mut admitted = Admitted { gate: Arc::clone(self), address, customer: None };
+        customer.map_or(Ok(()), |customer| admitted.speak_for(customer))?;
+        Ok(admitted)
+    }
+
+    /// When somebody who was refused should come back, ms.
+    pub fn come_back_after_ms(&self) -> u64 {
+        self.refused.wait_ms(clock::now_ms())
     }
 
     /// Whether an address may have one more guest token.
@@ -147,10 +171,6 @@ impl Admission {
         let mut hops = hops.into_iter().rev().map_while(|hop| hop.parse::<IpAddr>().ok());
         hops.find(|hop| !self.trusted_proxies.contains(hop)).unwrap_or(peer)
     }
-
-    fn lock_addresses(&self) -> MutexGuard<'_, HashMap<IpAddr, u32>> {
-        self.per_address.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 fn may(limiter: &DefaultKeyedRateLimiter<IpAddr>, address: IpAddr) -> bool {
@@ -160,16 +180,35 @@ fn may(limiter: &DefaultKeyedRateLimiter<IpAddr>, address: IpAddr) -> bool {
     limiter.check_key(&address).is_ok()
 }
 
+impl Admitted {
+    /// The connection is this customer's from now on.
+    ///
+    /// # Errors
+    /// [`NotAdmitted::Customer`]; then nothing has changed.
+    pub fn speak_for(&mut self, customer: &CustomerId) -> Result<(), NotAdmitted> {
+        let customer = self.gate.per_customer.owner(customer);
+        // A fresh token of the same customer takes no second place.
+        if self.customer != Some(customer) {
+            if !self.gate.per_customer.take(customer) {
+                return Err(NotAdmitted::Customer);
+            }
+            self.give_customer_back();
+            self.customer = Some(customer);
+        }
+        Ok(())
+    }
+
+    fn give_customer_back(&mut self) {
+        if let Some(customer) = self.customer.take() {
+            self.gate.per_customer.give_back(customer);
+        }
+    }
+}
+
 impl Drop for Admitted {
     fn drop(&mut self) {
-        let mut per_address = self.gate.lock_addresses();
-        if let Some(count) = per_address.get_mut(&self.address) {
-            *count = count.saturating_sub(1);
-            if *count == 0 {
-                per_address.remove(&self.address);
-            }
-        }
-        drop(per_address);
+        self.give_customer_back();
+        self.gate.per_address.give_back(self.address);
         self.gate.open.fetch_sub(1, Ordering::AcqRel);
     }
 }
@@ -189,14 +228,32 @@ mod tests {
     fn caps_count_and_places_come_back() {
         let gate = gate(|c| (c.connections_max, c.connections_per_address_max) = (3, 2));
         let [a, b]: [IpAddr; 2] = ["10.0.0.1".parse().unwrap(), "10.0.0.2".parse().unwrap()];
-        let first = gate.admit(a).ok().unwrap();
-        let _second = gate.admit(a).ok().unwrap();
-        assert_eq!(gate.admit(a).err(), Some(NotAdmitted::Address));
-        let _third = gate.admit(b).ok().unwrap();
-        assert_eq!(gate.admit(b).err(), Some(NotAdmitted::Process));
+        let first = gate.admit(a, None).ok().unwrap();
+        let _second = gate.admit(a, None).ok().unwrap();
+        assert_eq!(gate.admit(a, None).err(), Some(NotAdmitted::Address));
+        let _third = gate.admit(b, None).ok().unwrap();
+        assert_eq!(gate.admit(b, None).err(), Some(NotAdmitted::Process));
         drop(first);
-        assert!(gate.admit(a).is_ok());
+        assert!(gate.admit(a, None).is_ok());
         assert_eq!(gate.open(), 2, "the last one was dropped at once");
+    }
+
+    #[test]
+    fn a_customer_has_so_many_places_wherever_it_comes_from() {
+        let gate = gate(|c| c.connections_per_customer_max = 2);
+        let [anna, ben] = ["anna", "ben"].map(|name| CustomerId::new(name).unwrap());
+        let from = |last: u8, customer| gate.admit(IpAddr::from([10, 0, 0, last]), customer);
+        let mut first = from(1, Some(&anna)).ok().unwrap();
+        let mut late = from(2, None).ok().unwrap();
+        assert_eq!(late.speak_for(&anna), Ok(()));
+        assert_eq!(late.speak_for(&anna), Ok(()), "a fresh token takes no second place");
+        assert_eq!(from(3, Some(&anna)).err(), Some(NotAdmitted::Customer));
+        let mut third = from(3, None).ok().unwrap();
+        assert_eq!(third.speak_for(&anna), Err(NotAdmitted::Customer));
+        assert_eq!(third.speak_for(&ben), Ok(()));
+        assert_eq!(first.speak_for(&ben), Ok(()), "its old place is free again");
+        assert!(from(4, Some(&anna)).is_ok());
+        assert_eq!(gate.open(), 3, "who was refused keeps no place");
     }
 
     #[test]

@@ -17,6 +17,7 @@ use crate::config::Config;
 use crate::customers::Customers;
 use crate::feed::{Feed, Topic};
 use crate::http::Caches;
+use crate::logouts::Logouts;
 use crate::registry::Registry;
 use crate::room::Room;
 use crate::room::viewers::Viewers;
@@ -33,6 +34,7 @@ pub struct App {
     pub config: Config,
     pub core: CoreClient,
     pub tokens: Tokens,
+    pub logouts: Logouts,
     pub admission: Arc<Admission>,
     pub registry: Registry,
     pub feed: Feed,
@@ -54,7 +56,8 @@ impl App {
         let core = CoreClientConfig::new(config.cores.clone(), config.core_secret.clone(), name);
         Arc::new(Self {
             core: CoreClient::new(core),
-            tokens: Tokens::new(&config.jwt_secret, &config.guest_secret, config.guest_token),
+            tokens: Tokens::new(&config.jwt_secret, &config.guest_secret, config.guest_token, config.token_life_max),
+            logouts: Logouts::default(),
             admission: Arc::new(Admission::new(&config, listen)),
             registry: Registry::new(config.rooms_max),
             feed: Feed::default(),
@@ -84,9 +87,9 @@ impl App {
         self.draining.load(Ordering::Acquire)
     }
 
-    /// Whether somebody who joined now would see something.
+    /// Whether somebody who joined now would see something, and nobody would be let in who logged out.
     pub fn is_ready(&self) -> bool {
-        !self.is_draining() && self.core.is_connected() && self.feed.is_up()
+        !self.is_draining() && self.core.is_connected() && self.feed.is_up() && self.logouts.is_known()
     }
 
     /// The show's room; a new one is subscribed and filled in the background.

@@ -19,6 +19,9 @@ pub struct Args {
     /// Address to listen on; port 0 takes a free one
     #[arg(long, env = "SEATWIRE_GATEWAY_LISTEN", default_value = "127.0.0.1:7000", value_name = "HOST:PORT")]
     gateway_listen: String,
+    /// Address of /metrics (also /live and /ready), which are nobody's business outside; port 0 takes a free one
+    #[arg(long, env = "SEATWIRE_GATEWAY_METRICS_LISTEN", default_value = "127.0.0.1:7001", value_name = "HOST:PORT")]
+    gateway_metrics_listen: String,
     /// MessagePack ports of the cores, separated by commas
     #[arg(long, env = "SEATWIRE_CORES", default_value = "127.0.0.1:7100", value_name = "HOST:PORT,…")]
     cores: String,
@@ -37,8 +40,11 @@ pub struct Args {
     /// Life of a guest's token, ms
     #[arg(long, env = "SEATWIRE_GUEST_TOKEN_MS", default_value = "86400000", value_name = "MS")]
     guest_token_ms: String,
+    /// A token that is good for longer is refused; logouts are remembered for as long, ms
+    #[arg(long, env = "SEATWIRE_TOKEN_LIFE_MAX_MS", default_value = "604800000", value_name = "MS")]
+    token_life_max_ms: String,
     /// Guest tokens per minute and address
-    #[arg(long, env = "SEATWIRE_GUESTS_PER_MINUTE_MAX", default_value = "600", value_name = "N")]
+    #[arg(long, env = "SEATWIRE_GUESTS_PER_MINUTE_MAX", default_value = "60", value_name = "N")]
     guests_per_minute_max: String,
     /// Origins that browsers may come from, separated by commas; the page's own always may
     #[arg(long, env = "SEATWIRE_ORIGINS", default_value = "", value_name = "URL,…")]
@@ -74,8 +80,11 @@ pub struct Args {
     #[arg(long, env = "SEATWIRE_CONNECTIONS_MAX", default_value = "15000", value_name = "N")]
     connections_max: String,
     /// WebSockets of one address
-    #[arg(long, env = "SEATWIRE_CONNECTIONS_PER_ADDRESS_MAX", default_value = "15000", value_name = "N")]
+    #[arg(long, env = "SEATWIRE_CONNECTIONS_PER_ADDRESS_MAX", default_value = "200", value_name = "N")]
     connections_per_address_max: String,
+    /// WebSockets of one customer
+    #[arg(long, env = "SEATWIRE_CONNECTIONS_PER_CUSTOMER_MAX", default_value = "20", value_name = "N")]
+    connections_per_customer_max: String,
     /// New WebSockets per second; twice as many in a burst
     #[arg(long, env = "SEATWIRE_JOINS_PER_SECOND_MAX", default_value = "10000", value_name = "N")]
     joins_per_second_max: String,
@@ -83,7 +92,7 @@ pub struct Args {
     #[arg(long, env = "SEATWIRE_MESSAGES_PER_SECOND_MAX", default_value = "20", value_name = "N")]
     messages_per_second_max: String,
     /// HTTP requests to /api per second and address
-    #[arg(long, env = "SEATWIRE_REQUESTS_PER_SECOND_MAX", default_value = "2000", value_name = "N")]
+    #[arg(long, env = "SEATWIRE_REQUESTS_PER_SECOND_MAX", default_value = "200", value_name = "N")]
     requests_per_second_max: String,
     /// Shows watched at a time by this process
     #[arg(long, env = "SEATWIRE_ROOMS_MAX", default_value = "20000", value_name = "N")]
@@ -100,12 +109,14 @@ pub struct Args {
 #[derive(Clone)]
 pub struct Config {
     pub listen: String,
+    pub metrics_listen: String,
     pub cores: Vec<String>,
     pub core_secret: String,
     pub redis_url: String,
     pub jwt_secret: String,
     pub guest_secret: String,
     pub guest_token: Duration,
+    pub token_life_max: Duration,
     pub guests_per_minute_max: u32,
     pub origins: Vec<String>,
     pub trusted_proxies: Vec<IpAddr>,
@@ -119,6 +130,7 @@ pub struct Config {
     pub drain: Duration,
     pub connections_max: u32,
     pub connections_per_address_max: u32,
+    pub connections_per_customer_max: u32,
     pub joins_per_second_max: u32,
     pub messages_per_second_max: u32,
     pub requests_per_second_max: u32,
@@ -141,12 +153,14 @@ impl Config {
         let mut check = Check(Vec::new());
         let config = Self {
             listen: check.address("SEATWIRE_GATEWAY_LISTEN", &args.gateway_listen),
+            metrics_listen: check.address("SEATWIRE_GATEWAY_METRICS_LISTEN", &args.gateway_metrics_listen),
             cores: check.addresses("SEATWIRE_CORES", &args.cores),
             core_secret: check.secret("SEATWIRE_CORE_SECRET", &args.core_secret, CORE_SECRET_BYTES_MIN),
             redis_url: check.redis("SEATWIRE_REDIS_URL", &args.redis_url),
             jwt_secret: check.secret("SEATWIRE_JWT_SECRET", &args.jwt_secret, TOKEN_SECRET_BYTES_MIN),
             guest_secret: check.secret("SEATWIRE_GUEST_SECRET", &args.guest_secret, TOKEN_SECRET_BYTES_MIN),
             guest_token: check.ms("SEATWIRE_GUEST_TOKEN_MS", &args.guest_token_ms, 1_000),
+            token_life_max: check.ms("SEATWIRE_TOKEN_LIFE_MAX_MS", &args.token_life_max_ms, 1_000),
             guests_per_minute_max: check.count("SEATWIRE_GUESTS_PER_MINUTE_MAX", &args.guests_per_minute_max),
             origins: check.origins("SEATWIRE_ORIGINS", &args.origins),
             trusted_proxies: check.proxies("SEATWIRE_TRUSTED_PROXIES", &args.trusted_proxies),
@@ -161,6 +175,8 @@ impl Config {
             connections_max: check.count("SEATWIRE_CONNECTIONS_MAX", &args.connections_max),
             connections_per_address_max: check
                 .count("SEATWIRE_CONNECTIONS_PER_ADDRESS_MAX", &args.connections_per_address_max),
+            connections_per_customer_max: check
+                .count("SEATWIRE_CONNECTIONS_PER_CUSTOMER_MAX", &args.connections_per_customer_max),
             joins_per_second_max: check.count("SEATWIRE_JOINS_PER_SECOND_MAX", &args.joins_per_second_max),
             messages_per_second_max: check.count("SEATWIRE_MESSAGES_PER_SECOND_MAX", &args.messages_per_second_max),
             requests_per_second_max: check.count("SEATWIRE_REQUESTS_PER_SECOND_MAX", &args.requests_per_second_max),
@@ -170,6 +186,9 @@ impl Config {
         };
         if !config.jwt_secret.is_empty() && config.jwt_secret == config.guest_secret {
             check.0.push("SEATWIRE_GUEST_SECRET must differ from SEATWIRE_JWT_SECRET".to_owned());
+        }
+        if config.guest_token > config.token_life_max {
+            check.problem("SEATWIRE_GUEST_TOKEN_MS", "must not be above SEATWIRE_TOKEN_LIFE_MAX_MS");
         }
         if check.0.is_empty() { Ok(config) } else { Err(Problems(check.0)) }
     }

@@ -6,16 +6,20 @@
 //! | `GET /`, `GET /assets/{file}` | the page |
 //! | `GET /ws` | WebSocket, see `ws` |
 //! | `POST /api/guest` | a token for somebody new |
+//! | `POST /api/logout` | all of one's tokens are void from now on |
 //! | `GET /api/shows`, `GET /api/shows/{show}/layout`, `GET /api/shows/{show}/seats` | what there is to see |
 //! | `GET`, `POST /api/shows/{show}/holds`; `DELETE …/{hold}`, `POST …/{hold}/extend` | holds |
 //! | `GET`, `POST /api/bookings`; `GET …/{booking}`, `POST …/{booking}/cancel` | bookings |
-//! | `GET /live`, `GET /ready`, `GET /metrics` | for operators |
+//! | `GET /live`, `GET /ready` | for load balancers |
+//!
+//! `GET /metrics` is on an address of its own, with the two for load balancers: what it tells is not for everybody.
 
 pub mod assets;
 pub mod bookings;
 pub mod cache;
 pub mod health;
 pub mod holds;
+pub mod logout;
 pub mod respond;
 pub mod shows;
 pub mod socket;
@@ -80,6 +84,7 @@ pub fn router(app: &Arc<App>) -> Router {
         .route("/assets/{file}", get(assets::file))
         .route("/ws", get(upgrade))
         .route("/api/guest", post(shows::guest))
+        .route("/api/logout", post(logout::log_out))
         .route("/api/shows", get(shows::list))
         .route("/api/shows/{show}/layout", get(shows::layout))
         .route("/api/shows/{show}/seats", get(shows::seats))
@@ -89,20 +94,26 @@ pub fn router(app: &Arc<App>) -> Router {
         .route("/api/bookings", get(bookings::list).post(bookings::book))
         .route("/api/bookings/{booking}", get(bookings::show))
         .route("/api/bookings/{booking}/cancel", post(bookings::cancel))
-        .route("/live", get(health::live))
-        .route("/ready", get(health::ready))
-        .route("/metrics", get(health::metrics))
+        .merge(health::probes())
+        .with_state(Arc::clone(app))
         .fallback(async || respond::refuse_as(StatusCode::NOT_FOUND, "there is nothing here"))
         .method_not_allowed_fallback(async || {
             respond::refuse_as(StatusCode::METHOD_NOT_ALLOWED, "not with this method")
         })
+}
+
+/// Routes of the address for operators.
+pub fn metrics_router(app: &Arc<App>) -> Router {
+    Router::new()
+        .route("/metrics", get(health::metrics))
+        .merge(health::probes())
         .with_state(Arc::clone(app))
+        .fallback(async || respond::refuse_as(StatusCode::NOT_FOUND, "there is nothing here"))
 }
 
 /// Accepts connections until told to stop; those that are open finish by themselves.
-pub async fn serve(app: Arc<App>, listener: TcpListener, stop: CancellationToken) {
+pub async fn serve(app: Arc<App>, listener: TcpListener, router: Router, stop: CancellationToken) {
     let permits = Arc::new(Semaphore::new(HTTP_CONNECTIONS_MAX));
-    let router = router(&app);
     loop {
         let Ok(permit) = Arc::clone(&permits).acquire_owned().await else { return };
         let accepted = tokio::select! {

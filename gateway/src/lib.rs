@@ -26,6 +26,7 @@ pub mod customers;
 pub mod fanout;
 pub mod feed;
 pub mod http;
+pub mod logouts;
 pub mod metrics;
 pub mod own;
 pub mod rate_limit;
@@ -50,19 +51,30 @@ use crate::app::App;
 #[error("a background task has ended")]
 pub struct TaskEnded;
 
+/// Where a gateway listens.
+pub struct Listeners {
+    /// For everybody.
+    pub public: TcpListener,
+    /// For operators.
+    pub metrics: TcpListener,
+}
+
 /// Serves until `stop` is ready, then drains.
 ///
 /// # Errors
 /// [`TaskEnded`], after a drain as well.
-pub async fn run(app: Arc<App>, listener: TcpListener, stop: impl Future<Output = ()>) -> Result<(), TaskEnded> {
+pub async fn run(app: Arc<App>, listeners: Listeners, stop: impl Future<Output = ()>) -> Result<(), TaskEnded> {
     let closed = CancellationToken::new();
     // Aborted when dropped: they hold nothing that needs a goodbye.
     let mut background = JoinSet::new();
     background.spawn(feed::subscriber::run(Arc::clone(&app)));
     background.spawn(feed::positions::run(Arc::clone(&app)));
+    background.spawn(logouts::run(Arc::clone(&app)));
     background.spawn(own::watch_pending(Arc::clone(&app)));
     background.spawn(ws::wheel::turn(Arc::clone(&app)));
-    background.spawn(http::serve(Arc::clone(&app), listener, closed.clone()));
+    let (public, metrics) = (http::router(&app), http::metrics_router(&app));
+    background.spawn(http::serve(Arc::clone(&app), listeners.public, public, closed.clone()));
+    background.spawn(http::serve(Arc::clone(&app), listeners.metrics, metrics, closed.clone()));
     let outcome = tokio::select! {
         () = stop => Ok(()),
         _ = background.join_next() => Err(TaskEnded),

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use seatwire_gateway::app::App;
 use seatwire_gateway::config::{Args, Config};
-use seatwire_gateway::{TaskEnded, metrics, run, shutdown, telemetry};
+use seatwire_gateway::{Listeners, TaskEnded, metrics, run, shutdown, telemetry};
 use tokio::net::TcpListener;
 use tracing::error;
 
@@ -45,15 +45,15 @@ enum Failure {
 
 #[tokio::main]
 async fn serve(config: Config) -> Result<(), Failure> {
-    let listen = config.listen.clone();
-    let listener = TcpListener::bind(&listen).await.map_err(|error| Failure::Listen(listen, error))?;
-    let address = listener.local_addr()?;
+    let listeners = Listeners { public: listen(&config.listen).await?, metrics: listen(&config.metrics_listen).await? };
+    let (address, metrics_address) = (listeners.public.local_addr()?, listeners.metrics.local_addr()?);
     let recorder = metrics::install().map_err(|error| Failure::Metrics(error.to_string()))?;
     let app = App::new(config, address, recorder);
-    let ready = serde_json::json!({"ready": true, "gateway": address.to_string(), "pid": std::process::id()});
+    let (gateway, metrics, pid) = (address.to_string(), metrics_address.to_string(), std::process::id());
+    let ready = serde_json::json!({"ready": true, "gateway": gateway, "gateway_metrics": metrics, "pid": pid});
     let mut stdout = std::io::stdout();
     writeln!(stdout, "{ready}").and_then(|()| stdout.flush())?;
-    run(app, listener, async {
+    run(app, listeners, async {
         if let Err(error) = shutdown::signalled().await {
             error!(%error, "signals can't be listened to");
             std::future::pending::<()>().await;
@@ -61,4 +61,8 @@ async fn serve(config: Config) -> Result<(), Failure> {
     })
     .await?;
     Ok(())
+}
+
+async fn listen(address: &str) -> Result<TcpListener, Failure> {
+    TcpListener::bind(address).await.map_err(|error| Failure::Listen(address.to_owned(), error))
 }

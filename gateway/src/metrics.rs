@@ -7,6 +7,7 @@ pub const CONNECTIONS: &str = "seatwire_gateway_connections";
 pub const JOINS: &str = "seatwire_gateway_joins_total";
 pub const JOINS_REFUSED: &str = "seatwire_gateway_joins_refused_total";
 pub const CLOSES: &str = "seatwire_gateway_closes_total";
+pub const LOGGED_OUT: &str = "seatwire_gateway_logged_out_total";
 pub const ROOMS: &str = "seatwire_gateway_rooms";
 pub const ROOMS_STALE: &str = "seatwire_gateway_rooms_stale_total";
 pub const SNAPSHOTS: &str = "seatwire_gateway_snapshots_fetched_total";
@@ -34,6 +35,7 @@ const COUNTERS: &[(&str, &str)] = &[
     (JOINS, "WebSockets accepted"),
     (JOINS_REFUSED, "WebSockets refused before the upgrade, by reason"),
     (CLOSES, "WebSockets closed by the gateway, by close code"),
+    (LOGGED_OUT, "WebSockets closed because their customer logged out"),
     (ROOMS_STALE, "times that a room lost the thread of its feed, by reason"),
     (SNAPSHOTS, "snapshots fetched from the core"),
     (WATCHES, "watch messages, by how they were answered"),

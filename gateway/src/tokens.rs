@@ -1,8 +1,9 @@
 //! Tokens: two issuers, one fixed algorithm and one secret each. `seatwire` is the operator's own login, `guest` is
 //! minted here. What a header says about keys is ignored; only signature, issuer, audience and times count.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+mod revoked;
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jsonwebtoken::errors::ErrorKind;
@@ -10,6 +11,7 @@ use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use seatwire_protocol::CustomerId;
 use serde::{Deserialize, Serialize};
 
+use self::revoked::Revoked;
 use crate::clock;
 
 const AUDIENCE: &str = "seatwire";
@@ -19,10 +21,6 @@ const ISSUER_GUEST: &str = "guest";
 const SKEW_S: u64 = 5;
 /// A longer token is not looked at.
 const TOKEN_BYTES_MAX: usize = 4_096;
-
-/// Logouts remembered; above it, those older than any token are forgotten.
-const REVOKED_MAX: usize = 100_000;
-const REVOKED_KEPT_MS: u64 = 7 * 24 * 3_600_000;
 
 /// A token that is not accepted; which of the checks failed is not told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -44,8 +42,9 @@ pub struct Tokens {
     issuers: [(DecodingKey, Validation); 2],
     guest: EncodingKey,
     guest_life: Duration,
-    /// Customers whose older tokens are void, and before when; milliseconds since 1970.
-    revoked: Mutex<HashMap<CustomerId, u64>>,
+    /// A token that is good for longer is not accepted: a logout must outlive it.
+    life_max: Duration,
+    revoked: Mutex<Revoked>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -74,7 +73,7 @@ pub struct GuestToken {
 }
 
 impl Tokens {
-    pub fn new(jwt_secret: &str, guest_secret: &str, guest_life: Duration) -> Self {
+    pub fn new(jwt_secret: &str, guest_secret: &str, guest_life: Duration, life_max: Duration) -> Self {
         let issuer = |name: &str, secret: &str| {
             let mut validation = Validation::new(Algorithm::HS256);
             validation.set_issuer(&[name]);
@@ -89,6 +88,7 @@ impl Tokens {
             issuers,
             guest: EncodingKey::from_secret(guest_secret.as_bytes()),
             guest_life,
+            life_max,
             revoked: Mutex::default(),
         }
     }
@@ -107,7 +107,8 @@ impl Tokens {
                     let Claims { sub, exp, iat, .. } = data.claims;
                     let ms = |seconds: u64| seconds.saturating_mul(1_000);
                     let identity = Identity { customer: sub, expires_at_ms: ms(exp), issued_at_ms: ms(iat) };
-                    return if self.is_revoked(&identity) { Err(InvalidToken) } else { Ok(identity) };
+                    let refused = !self.fits_times(iat, exp) || self.is_revoked(&identity);
+                    return if refused { Err(InvalidToken) } else { Ok(identity) };
                 }
                 Err(error) if *error.kind() == ErrorKind::InvalidSignature => {}
                 Err(_) => return Err(InvalidToken),
@@ -116,19 +117,29 @@ impl Tokens {
         Err(InvalidToken)
     }
 
-    /// Makes the customer's tokens void that were issued before `before_ms`.
-    pub fn revoke(&self, customer: CustomerId, before_ms: u64, now_ms: u64) {
-        let mut revoked = self.revoked.lock().unwrap_or_else(PoisonError::into_inner);
-        if revoked.len() >= REVOKED_MAX {
-            revoked.retain(|_, before| before.saturating_add(REVOKED_KEPT_MS) > now_ms);
-        }
-        let before = revoked.entry(customer).or_default();
-        *before = before_ms.max(*before);
+    /// Whether a token was not issued in the future, and is not good for too long; both in seconds since 1970.
+    fn fits_times(&self, issued_at: u64, ends_at: u64) -> bool {
+        let now = clock::unix_ms() / 1_000;
+        // Without a time of its own it counts from now.
+        let from = if issued_at == 0 { now } else { issued_at };
+        let life_max = self.life_max.as_secs().saturating_add(SKEW_S);
+        from <= now.saturating_add(SKEW_S) && ends_at.saturating_sub(from) <= life_max
     }
 
-    fn is_revoked(&self, identity: &Identity) -> bool {
-        let revoked = self.revoked.lock().unwrap_or_else(PoisonError::into_inner);
-        revoked.get(&identity.customer).is_some_and(|before| identity.issued_at_ms < *before)
+    /// Makes the customer's tokens void that were issued before `before_ms`. `true` when so many logged out that other
+    /// customers' old tokens are void too.
+    pub fn revoke(&self, customer: CustomerId, before_ms: u64, now_ms: u64) -> bool {
+        let life_max_ms = u64::try_from(self.life_max.as_millis()).unwrap_or(u64::MAX);
+        self.revoked().add(customer, before_ms, now_ms.saturating_sub(life_max_ms))
+    }
+
+    /// Whether the customer logged out after this token was issued.
+    pub fn is_revoked(&self, identity: &Identity) -> bool {
+        self.revoked().covers(&identity.customer, identity.issued_at_ms)
+    }
+
+    fn revoked(&self) -> MutexGuard<'_, Revoked> {
+        self.revoked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Makes a new guest and a token for it.
@@ -162,7 +173,7 @@ mod tests {
     const GUEST: &str = "fedcba9876543210fedcba9876543210";
 
     fn tokens() -> Tokens {
-        Tokens::new(JWT, GUEST, Duration::from_secs(60))
+        Tokens::new(JWT, GUEST, Duration::from_secs(60), Duration::from_secs(3_600))
     }
 
     fn sign(secret: &str, algorithm: Algorithm, claims: &serde_json::Value) -> String {
@@ -212,6 +223,8 @@ mod tests {
         tampered.replace_range(first..=first, if good[first..].starts_with('A') { "B" } else { "A" });
         let bad = [
             ("expired", sign(JWT, Algorithm::HS256, &claims(|c| c["exp"] = json!(now - 60)))),
+            ("too long", sign(JWT, Algorithm::HS256, &claims(|c| c["exp"] = json!(now + 7_200)))),
+            ("issued later", sign(JWT, Algorithm::HS256, &claims(|c| c["iat"] = json!(now + 60)))),
             ("not yet", sign(JWT, Algorithm::HS256, &claims(|c| c["nbf"] = json!(now + 60)))),
             ("audience", sign(JWT, Algorithm::HS256, &claims(|c| c["aud"] = json!("other")))),
             ("issuer", sign(JWT, Algorithm::HS256, &claims(|c| c["iss"] = json!("other")))),

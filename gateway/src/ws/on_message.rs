@@ -14,6 +14,7 @@ use super::connection::Connection;
 use super::diagnose::{self, Unreadable};
 use super::frame::Encoding;
 use super::watch;
+use crate::admission::Admitted;
 use crate::app::App;
 use crate::commands;
 use crate::rate_limit::{Bucket, Rate, Verdict};
@@ -34,6 +35,7 @@ pub struct Goodbye {
 pub struct Inbound<'a> {
     app: &'a Arc<App>,
     connection: &'a Arc<Connection>,
+    admitted: &'a mut Admitted,
     bucket: Bucket,
     strikes: u8,
 }
@@ -41,14 +43,18 @@ pub struct Inbound<'a> {
 type Outcome = Result<(), Goodbye>;
 
 impl<'a> Inbound<'a> {
-    /// For a fresh connection; says welcome to one that came with a token.
-    pub fn new(app: &'a Arc<App>, connection: &'a Arc<Connection>) -> Self {
+    /// For a fresh connection.
+    pub fn new(app: &'a Arc<App>, connection: &'a Arc<Connection>, admitted: &'a mut Admitted) -> Self {
         let bucket = Bucket::new(rate(app), clock::now_ms());
-        let inbound = Self { app, connection, bucket, strikes: 0 };
-        if let Some(identity) = connection.identity() {
-            inbound.welcome(&identity);
-        }
-        inbound
+        Self { app, connection, admitted, bucket, strikes: 0 }
+    }
+
+    /// Says welcome to a client that came with a token.
+    ///
+    /// # Errors
+    /// [`Goodbye`] when the token has become void meanwhile.
+    pub fn begin(&self) -> Outcome {
+        self.connection.identity().map_or(Ok(()), |identity| self.welcome(&identity))
     }
 
     /// Takes one message.
@@ -174,11 +180,14 @@ impl<'a> Inbound<'a> {
             self.connection.refuse(None, commands::unauthenticated());
             return Ok(());
         };
+        if let Err(why) = self.admitted.speak_for(&identity.customer) {
+            return Err(Goodbye { code: CloseCode::TooManyConnections, reason: why.text() });
+        }
         if before.as_ref().is_some_and(|before| before.customer != identity.customer) {
             self.app.customers.leave(self.app, self.connection);
         }
         self.connection.set_identity(identity.clone());
-        self.welcome(&identity);
+        self.welcome(&identity)?;
         let rooms: Vec<_> = self.connection.outbound().watches().iter().map(|watch| Arc::clone(&watch.room)).collect();
         if !rooms.is_empty() {
             self.app.customers.join(self.app, &identity.customer, self.connection);
@@ -189,7 +198,11 @@ impl<'a> Inbound<'a> {
         Ok(())
     }
 
-    fn welcome(&self, identity: &Identity) {
+    fn welcome(&self, identity: &Identity) -> Outcome {
+        // A logout that came after the token was checked did not find this connection.
+        if self.app.tokens.is_revoked(identity) {
+            return Err(Goodbye { code: CloseCode::Unauthenticated, reason: "logged out" });
+        }
         let now_ms = clock::unix_ms();
         self.connection.reply(&ServerMessage::Welcome {
             customer: identity.customer.clone(),
@@ -197,6 +210,7 @@ impl<'a> Inbound<'a> {
             token_expires_in_ms: identity.expires_at_ms.saturating_sub(now_ms),
             beat_ms: u64::try_from(self.app.config.beat.as_millis()).unwrap_or(u64::MAX),
         });
+        Ok(())
     }
 
     /// The request id of a message that is refused for its rate; a message that can't be read has none.

@@ -37,17 +37,17 @@ enum Event {
 }
 
 /// Runs a connection from the accepted handshake to its end. `early` is what the client sent right behind it.
-pub async fn run(app: Arc<App>, connection: Arc<Connection>, early: Vec<u8>, admitted: Admitted) {
+pub async fn run(app: Arc<App>, connection: Arc<Connection>, early: Vec<u8>, mut admitted: Admitted) {
     let place = app.arrive(&connection);
     let mut reader = Reader::new(early);
-    let mut inbound = Inbound::new(&app, &connection);
+    let mut inbound = Inbound::new(&app, &connection, &mut admitted);
+    let mut ended = inbound.begin().err();
     let goodbye = loop {
+        if let Some(goodbye) = ended.take() {
+            break Some(goodbye);
+        }
         match poll_fn(|cx| reader.poll(cx, &connection)).await {
-            Event::Message(message) => {
-                if let Err(goodbye) = inbound.on_message(message) {
-                    break Some(goodbye);
-                }
-            }
+            Event::Message(message) => ended = inbound.on_message(message).err(),
             Event::Failed(goodbye) => break Some(goodbye),
             Event::Closing => break None,
             Event::Gone => {

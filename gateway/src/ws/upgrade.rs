@@ -7,8 +7,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::header::{
-    CONNECTION, RETRY_AFTER, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION,
-    UPGRADE,
+    CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
 };
 use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, Version};
 use base64::Engine as _;
@@ -25,7 +24,7 @@ use tracing::{Instrument, debug, debug_span};
 use super::connection::Connection;
 use super::frame::Encoding;
 use super::session;
-use crate::admission::{Admitted, NotAdmitted, Origin};
+use crate::admission::{Admitted, Origin};
 use crate::app::App;
 use crate::http::respond::{bearer, refuse};
 use crate::http::{PeerAddress, Reply};
@@ -51,15 +50,12 @@ pub async fn upgrade(State(app): State<Arc<App>>, mut request: Request) -> Reply
         Err((label, reply)) => return not_joined(label, *reply),
     };
     if app.is_draining() {
-        return not_joined("draining", busy("the gateway is restarting"));
+        return not_joined("draining", busy(&app, "the gateway is restarting"));
     }
-    let admitted = match app.admission.admit(address) {
+    let customer = handshake.identity.as_ref().map(|identity| &identity.customer);
+    let admitted = match app.admission.admit(address, customer) {
         Ok(admitted) => admitted,
-        Err(NotAdmitted::Address) => {
-            let error = ErrorBody::new(ErrorCode::RateLimited, "too many connections of this address");
-            return not_joined("address", with_retry_after(refuse(&error)));
-        }
-        Err(full) => return not_joined(full.label(), busy("the gateway is full")),
+        Err(why) => return not_joined(why.label(), busy(&app, why.text())),
     };
     let on_upgrade = hyper::upgrade::on(&mut request);
     let reply = switching(&handshake);
@@ -157,14 +153,9 @@ fn upgrade_required(text: &str) -> Reply {
     reply
 }
 
-fn busy(text: &str) -> Reply {
-    with_retry_after(refuse(&ErrorBody::new(ErrorCode::Overloaded, text).retry_after_ms(1_000)))
-}
-
-/// With a time to come back that differs from client to client, so that they do not all come back at once.
-fn with_retry_after(mut reply: Reply) -> Reply {
-    reply.headers_mut().insert(RETRY_AFTER, HeaderValue::from(rand::random_range(1_u16..=5)));
-    reply
+/// 503 with a time to come back.
+fn busy(app: &App, text: &str) -> Reply {
+    refuse(&ErrorBody::new(ErrorCode::Overloaded, text).retry_after_ms(app.admission.come_back_after_ms()))
 }
 
 fn list<'a>(headers: &'a HeaderMap, name: &str) -> Vec<&'a str> {

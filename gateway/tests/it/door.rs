@@ -3,8 +3,8 @@
 use seatwire_loadtest::client::Http;
 use serde_json::{Value, json};
 
-use crate::process::{Gateway, run, sign, token};
-use crate::raw::{Frame, Raw, handshake, masked};
+use crate::process::{Gateway, run, sign, token, token_of};
+use crate::raw::{Frame, PATIENCE, Raw, handshake, masked};
 
 #[tokio::test]
 async fn every_bad_request_is_answered_with_its_status() {
@@ -41,6 +41,23 @@ async fn every_bad_request_is_answered_with_its_status() {
     assert_eq!(reply.status, 200, "still alive");
     let reply = Http::default().get(&gateway.url("/ready"), &[]).await.unwrap();
     assert_eq!((reply.status, reply.json::<Value>().is_err()), (503, true), "nothing is behind it");
+}
+
+#[tokio::test]
+async fn metrics_are_told_at_an_address_of_their_own_and_nothing_else_is() {
+    let gateway = Gateway::start(&[]);
+    let http = Http::default();
+    let get = async |address: &str, path: &str| http.get(&format!("http://{address}{path}"), &[]).await.unwrap();
+    assert_eq!(get(&gateway.address, "/metrics").await.status, 404);
+    let told = get(&gateway.metrics, "/metrics").await;
+    assert!(told.status == 200 && told.text().contains("seatwire_gateway_feed_up 0"), "{}", told.text());
+    for (path, status) in [("/live", 200), ("/ready", 503)] {
+        assert_eq!(get(&gateway.address, path).await.status, status, "{path}");
+        assert_eq!(get(&gateway.metrics, path).await.status, status, "{path}");
+    }
+    for path in ["/", "/api/shows", "/ws"] {
+        assert_eq!(get(&gateway.metrics, path).await.status, 404, "{path}");
+    }
 }
 
 #[tokio::test]
@@ -213,6 +230,46 @@ async fn tokens_are_needed_in_time_and_end_in_time() {
     assert_eq!(ending.close().await.1, 4401);
     // It watches nothing, and hears from the gateway all the same.
     while !matches!(renewed.frame().await, Frame::Text(text) if text["t"] == "alive") {}
+}
+
+#[tokio::test]
+async fn a_customer_and_an_address_have_so_many_sockets_and_the_next_is_told_when_to_come_back() {
+    let caps = [("SEATWIRE_CONNECTIONS_PER_CUSTOMER_MAX", "2"), ("SEATWIRE_CONNECTIONS_PER_ADDRESS_MAX", "4")];
+    let gateway = Gateway::start(&caps);
+    let bearer = format!("Bearer {}", token(60));
+    let refused = async |text: &str| {
+        let mut raw = Raw::connect(&gateway.address).await;
+        let (status, head) = raw.request(&handshake(&[("Authorization", &bearer)])).await;
+        let body = raw.rest().await;
+        assert_eq!((status, head.contains("retry-after: "), body.contains(text)), (503, true, true), "{head}{body}");
+    };
+    let (mut first, mut second) =
+        (Raw::open(&gateway.address, &token(60)).await, Raw::open(&gateway.address, &token(60)).await);
+    refused("of this customer").await;
+    // Its token comes in the first message: then it is a close code.
+    let mut late = Raw::connect(&gateway.address).await;
+    assert_eq!(late.request(&handshake(&[("Origin", &gateway.url(""))])).await.0, 101);
+    late.send_text(&json!({"t": "auth", "token": token(60)}).to_string()).await;
+    let (_, code, reason) = late.close().await;
+    assert_eq!((code, reason.as_str()), (4429, "too many connections of this customer"));
+    late.finish().await;
+    // A fresh token on a socket that has its place, and somebody else: both fine.
+    first.send_text(&json!({"t": "auth", "token": token(90)}).to_string()).await;
+    assert!(matches!(first.frame().await, Frame::Text(text) if text["t"] == "welcome"));
+    let ben = || token_of("ben", 60);
+    let _others = [Raw::open(&gateway.address, &ben()).await, Raw::open(&gateway.address, &ben()).await];
+    refused("of this address").await;
+    // Who leaves makes room.
+    second.finish().await;
+    let again = tokio::time::timeout(PATIENCE, async {
+        loop {
+            let mut raw = Raw::connect(&gateway.address).await;
+            if raw.request(&handshake(&[("Authorization", &bearer)])).await.0 == 101 {
+                return raw;
+            }
+        }
+    });
+    again.await.expect("room for one more");
 }
 
 #[tokio::test]

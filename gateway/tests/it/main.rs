@@ -1,6 +1,6 @@
 //! Integration tests of the gateway: `stream` drives its pure parts with random histories, `door` a process of its own
-//! with every kind of bad input, `stack` a whole private Seatwire, `hot_room` one with many viewers of one show,
-//! `windows` several windows and devices of one customer there.
+//! with every kind of bad input, `stack` a whole private Seatwire, `hot_room` one with many viewers of one show, `logout`
+//! what it takes to be logged out everywhere, `windows` several windows and devices of one customer there.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -11,6 +11,7 @@
 
 mod door;
 mod hot_room;
+mod logout;
 mod process;
 mod raw;
 mod stack;

@@ -14,6 +14,8 @@ const GUEST_SECRET: &str = "a secret of the guests, 32 bytes long";
 pub(crate) struct Gateway {
     child: Child,
     pub(crate) address: String,
+    /// Where it tells its metrics.
+    pub(crate) metrics: String,
 }
 
 impl Gateway {
@@ -24,7 +26,8 @@ impl Gateway {
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let ready: Value = serde_json::from_str(&line).unwrap_or_else(|e| panic!("{e}: {line:?}"));
         assert_eq!(ready["pid"], child.id());
-        Self { child, address: ready["gateway"].as_str().unwrap().to_owned() }
+        let [address, metrics] = ["gateway", "gateway_metrics"].map(|name| ready[name].as_str().unwrap().to_owned());
+        Self { child, address, metrics }
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
@@ -61,6 +64,7 @@ pub(crate) fn run(settings: &[(&str, &str)], flags: &[&str]) -> Output {
 fn command(settings: &[(&str, &str)]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_seatwire-gateway"));
     command.env_clear().env("SEATWIRE_GATEWAY_LISTEN", "127.0.0.1:0");
+    command.env("SEATWIRE_GATEWAY_METRICS_LISTEN", "127.0.0.1:0");
     // Port 1 is nobody's.
     command.env("SEATWIRE_CORES", "127.0.0.1:1").env("SEATWIRE_REDIS_URL", "redis://127.0.0.1:1");
     command.env("SEATWIRE_CORE_SECRET", "a secret of the core");
@@ -71,8 +75,12 @@ fn command(settings: &[(&str, &str)]) -> Command {
 
 /// A token of the customer `anna` that ends so many seconds from now.
 pub(crate) fn token(seconds: i64) -> String {
+    token_of("anna", seconds)
+}
+
+pub(crate) fn token_of(customer: &str, seconds: i64) -> String {
     let now = jsonwebtoken::get_current_timestamp().cast_signed();
-    sign(&json!({"iss": "seatwire", "aud": "seatwire", "sub": "anna", "iat": now, "exp": now + seconds}))
+    sign(&json!({"iss": "seatwire", "aud": "seatwire", "sub": customer, "iat": now, "exp": now + seconds}))
 }
 
 /// Signs any claims with the customers' secret.

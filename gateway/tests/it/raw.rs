@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// One TCP connection.
 pub(crate) struct Raw {
@@ -89,6 +89,19 @@ impl Raw {
                 _ => {}
             }
         }
+    }
+
+    /// What comes until the end of the stream, as text; asks for no more.
+    pub(crate) async fn rest(&mut self) -> String {
+        let _ = self.stream.shutdown().await;
+        self.end().await;
+        String::from_utf8_lossy(&self.read).into_owned()
+    }
+
+    /// Ends the connection from this side, and waits for the other's end.
+    pub(crate) async fn finish(&mut self) {
+        let _ = self.stream.shutdown().await;
+        self.end().await;
     }
 
     /// Waits for the end of the stream.

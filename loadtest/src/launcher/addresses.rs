@@ -11,6 +11,8 @@ pub struct Addresses {
     /// The page, by the first gateway.
     pub gateway: String,
     pub gateways: Vec<String>,
+    /// Where each gateway tells its metrics.
+    pub gateway_metrics: Vec<String>,
     /// The first core's MessagePack port.
     pub core: SocketAddr,
     pub cores: Vec<SocketAddr>,

@@ -35,6 +35,7 @@ pub struct Stack {
 struct Gateway {
     service: ServiceProcess,
     port: Port,
+    metrics_port: Port,
 }
 
 #[derive(Debug)]
@@ -68,11 +69,13 @@ impl Stack {
     pub fn addresses(&self) -> Addresses {
         let url = |address: SocketAddr| format!("http://{}", as_seen_here(address));
         let gateways: Vec<_> = self.gateways.iter().map(|gateway| url(gateway.port.address())).collect();
+        let gateway_metrics = self.gateways.iter().map(|gateway| url(gateway.metrics_port.address())).collect();
         let cores: Vec<_> = self.cores.iter().map(|core| core.port.address()).collect();
         let core_http: Vec<_> = self.cores.iter().map(|core| url(core.http_port.address())).collect();
         Addresses {
             gateway: gateways.first().cloned().unwrap_or_default(),
             gateways,
+            gateway_metrics,
             core: cores.first().copied().unwrap_or(NOWHERE),
             cores,
             core_http: core_http.first().cloned().unwrap_or_default(),

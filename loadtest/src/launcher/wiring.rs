@@ -73,13 +73,23 @@ impl Wiring {
         environment(options, Service::Core, soft, hard.into_iter().chain(provider))
     }
 
-    pub(crate) fn gateway(&self, options: &StackOptions, listen: SocketAddr) -> Environment {
+    pub(crate) fn gateway(&self, options: &StackOptions, listen: SocketAddr, metrics: SocketAddr) -> Environment {
         let secrets = &self.secrets;
         let cores: Vec<_> = self.gateway_cores.iter().map(SocketAddr::to_string).collect();
-        // People who stop a demo should not wait for the farewell of a real herd.
-        let soft = [("SEATWIRE_ORIGINS", self.page.clone()), ("SEATWIRE_DRAIN_MS", "1000".to_owned())];
+        let many = || "15000".to_owned();
+        let soft = [
+            ("SEATWIRE_ORIGINS", self.page.clone()),
+            // People who stop a demo should not wait for the farewell of a real herd.
+            ("SEATWIRE_DRAIN_MS", "1000".to_owned()),
+            // A whole crowd comes from this machine, or with one token.
+            ("SEATWIRE_CONNECTIONS_PER_ADDRESS_MAX", many()),
+            ("SEATWIRE_CONNECTIONS_PER_CUSTOMER_MAX", many()),
+            ("SEATWIRE_GUESTS_PER_MINUTE_MAX", many()),
+            ("SEATWIRE_REQUESTS_PER_SECOND_MAX", many()),
+        ];
         let hard = [
             ("SEATWIRE_GATEWAY_LISTEN", listen.to_string()),
+            ("SEATWIRE_GATEWAY_METRICS_LISTEN", metrics.to_string()),
             ("SEATWIRE_CORES", cores.join(",")),
             ("SEATWIRE_CORE_SECRET", secrets.core.clone()),
             ("SEATWIRE_REDIS_URL", format!("redis://{}", self.gateway_redis)),

@@ -102,7 +102,7 @@ async fn a_crowd_on_a_cold_show_costs_one_select_of_its_seats() {
         }
     };
     let loads = metric(&cores, "seatwire_core_shows_loaded_total").await;
-    let snapshots = metric(&addresses.gateways, "seatwire_gateway_snapshots_fetched_total").await;
+    let snapshots = metric(&addresses.gateway_metrics, "seatwire_gateway_snapshots_fetched_total").await;
     println!(
         "{joins} joins in {:.1} s: {selected} selects of seats ({scrubs} of them by the scrubber), {loads} loads, \
          {snapshots} snapshots by 2 gateways, counted by {}",

@@ -166,9 +166,10 @@ impl Starter<'_> {
     }
 
     async fn gateway(&self, index: usize, port: Port) -> Result<Gateway, StartError> {
-        let env = self.wiring.gateway(self.options, port.address());
+        let metrics_port = Port::any().map_err(StartError::io("launcher", "choosing ports"))?;
+        let env = self.wiring.gateway(self.options, port.address(), metrics_port.address());
         let service = self.service(Process::Gateway(index), "seatwire-gateway", &[], env).await?;
-        Ok(Gateway { service, port })
+        Ok(Gateway { service, port, metrics_port })
     }
 
     async fn provider(&self, port: Port) -> Result<Provider, StartError> {
