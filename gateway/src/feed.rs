@@ -1,7 +1,10 @@
 //! The gateway's one subscription to Redis: what it should cover, and the doubts about it. The connection itself is in
-//! `subscriber`; what a room does when it lost the thread, in `resync`; the check against the core, in `positions`.
+//! `link`, its protocol in `resp`, what is done with it in `subscriber`; what a room does when it lost the thread, in
+//! `resync`; the check against the core, in `positions`.
 
+pub mod link;
 pub mod positions;
+pub mod resp;
 pub mod resync;
 pub mod subscriber;
 

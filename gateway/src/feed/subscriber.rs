@@ -5,53 +5,36 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::{FutureExt, StreamExt};
 use metrics::counter;
-use redis::Msg;
-use redis::aio::{PubSubSink, PubSubStream};
-use seatwire_protocol::close_code::CloseCode;
 use seatwire_protocol::codec;
 use seatwire_protocol::feed::{ControlMessage, FeedMessage, FeedReason};
 use seatwire_protocol::{Position, ShowId};
 use tokio::time::{Instant, timeout};
 use tracing::{debug, info, warn};
 
+use super::link::{FeedError, Link};
+use super::resp::Said;
 use super::{Change, Topic, resync};
 use crate::app::App;
-use crate::clock;
-use crate::fanout;
 use crate::metrics as names;
 use crate::room::Room;
 use crate::room::sync::{Heard, Lost};
+use crate::{fanout, logouts};
 
 /// Channels in one SUBSCRIBE.
 const CHANNELS_AT_A_TIME: usize = 512;
-/// An answer of Redis that takes longer ends the connection.
-const ANSWER_MAX: Duration = Duration::from_secs(1);
 const CONNECT_MAX: Duration = Duration::from_secs(3);
 const BACKOFF_MIN: Duration = Duration::from_millis(25);
 const BACKOFF_MAX: Duration = Duration::from_secs(1);
 /// A room that is deaf again within this time is not helped by subscribing again.
 const DEAF_AGAIN: Duration = Duration::from_secs(10);
-/// Messages handled before other tasks and wishes get their turn.
-const MESSAGES_AT_A_TIME: usize = 256;
-
-/// Why the connection ended.
-#[derive(Debug, thiserror::Error)]
-enum FeedError {
-    #[error(transparent)]
-    Redis(#[from] redis::RedisError),
-    #[error("no answer in time")]
-    Silent,
-    #[error("closed by the server")]
-    Closed,
-    #[error("a room stayed deaf although it was subscribed again")]
-    Deaf,
-}
+/// How often the server is asked for a sign of life.
+const PING_EVERY: Duration = Duration::from_secs(1);
 
 /// Keeps the connection for the life of the process.
 pub async fn run(app: Arc<App>) {
     let mut wait = BACKOFF_MIN;
+    app.feed.set_up(false);
     loop {
         let started = Instant::now();
         let Err(error) = connect_and_listen(&app).await;
@@ -69,10 +52,8 @@ pub async fn run(app: Arc<App>) {
 }
 
 async fn connect_and_listen(app: &Arc<App>) -> Result<std::convert::Infallible, FeedError> {
-    let client = redis::Client::open(app.config.redis_url.as_str())?;
-    let pubsub = timeout(CONNECT_MAX, client.get_async_pubsub()).await.map_err(|_| FeedError::Silent)??;
-    let (sink, stream) = pubsub.split();
-    let mut connection = Connected { app, sink, stream, deaf: HashMap::new() };
+    let link = timeout(CONNECT_MAX, Link::open(&app.config.redis_url)).await.map_err(|_| FeedError::Silent)??;
+    let mut connection = Connected { ears: Ears { app }, link, deaf: HashMap::new() };
     // What was wished for until now is in the registry, which is read after this.
     app.feed.heed_wishes();
     let shows = app.registry.rooms().into_iter().map(|room| Topic::Show(room.show));
@@ -86,28 +67,25 @@ async fn connect_and_listen(app: &Arc<App>) -> Result<std::convert::Infallible, 
 }
 
 struct Connected<'a> {
-    app: &'a Arc<App>,
-    sink: PubSubSink,
-    /// Filled by the client's own task without a bound of its own; this task only updates maps in memory and so is
-    /// never behind for long, and Redis cuts a subscriber off whose output exceeds its limit.
-    stream: PubSubStream,
+    ears: Ears<'a>,
+    link: Link,
     /// Rooms that were found deaf, and when.
     deaf: HashMap<ShowId, Instant>,
 }
 
 impl Connected<'_> {
     async fn listen(&mut self) -> Result<std::convert::Infallible, FeedError> {
-        let mut ping = tokio::time::interval(Duration::from_secs(1));
+        let app = self.ears.app;
+        let mut ping = tokio::time::interval(PING_EVERY);
         loop {
             tokio::select! {
-                biased;
-                message = self.stream.next() => {
-                    self.on_message(&message.ok_or(FeedError::Closed)?);
-                    self.drain()?;
+                read = self.link.read() => {
+                    read?;
+                    self.link.take(&mut |said| self.ears.hear(said))?;
                 }
-                () = self.app.feed.wake.notified() => self.grant_wishes().await?,
+                () = app.feed.wake.notified() => self.grant_wishes().await?,
                 _ = ping.tick() => {
-                    self.app.customers.reread_untold();
+                    app.customers.reread_untold();
                     self.ping().await?;
                 }
             }
@@ -115,39 +93,30 @@ impl Connected<'_> {
         }
     }
 
-    /// Handles what has arrived.
-    fn drain(&mut self) -> Result<bool, FeedError> {
-        for _ in 0..MESSAGES_AT_A_TIME {
-            match self.stream.next().now_or_never() {
-                Some(message) => self.on_message(&message.ok_or(FeedError::Closed)?),
-                None => return Ok(true),
-            }
-        }
-        Ok(false)
-    }
-
     /// Asks for a sign of life. Answers and messages keep their order: once the answer is here, so is every message
     /// that Redis sent before it.
     async fn ping(&mut self) -> Result<(), FeedError> {
-        timeout(ANSWER_MAX, self.sink.ping::<redis::Value>()).await.map_err(|_| FeedError::Silent)??;
-        while !self.drain()? {}
-        Ok(())
+        self.link.send(["PING"].into_iter()).await?;
+        let is_pong = &mut |said: Said<'_>| {
+            let pong = said == Said::Pong;
+            self.ears.hear(said);
+            pong
+        };
+        self.link.wait_for(is_pong).await
     }
 
     async fn grant_wishes(&mut self) -> Result<(), FeedError> {
-        let wishes = self.app.feed.take_wishes();
+        let wishes = self.ears.app.feed.take_wishes();
         let (mut add, mut remove) = (Vec::new(), Vec::new());
         for change in wishes.changes {
             match change {
                 Change::Add(topic) => add.push(topic),
                 // It may have been wanted again in the meantime.
-                Change::Remove(topic) if !self.is_wanted(&topic) => remove.push(topic.channel()),
+                Change::Remove(topic) if !self.is_wanted(&topic) => remove.push(topic),
                 Change::Remove(_) => {}
             }
         }
-        for channels in remove.chunks(CHANNELS_AT_A_TIME) {
-            timeout(ANSWER_MAX, self.sink.unsubscribe(channels)).await.map_err(|_| FeedError::Silent)??;
-        }
+        self.tell("UNSUBSCRIBE", &remove, |said| *said == Said::Unsubscribed).await?;
         self.subscribe(&add).await?;
         if !wishes.suspects.is_empty() {
             self.examine(wishes.suspects).await?;
@@ -158,22 +127,33 @@ impl Connected<'_> {
     fn is_wanted(&self, topic: &Topic) -> bool {
         match topic {
             Topic::Control => true,
-            Topic::Show(show) => self.app.registry.get(*show).is_some(),
-            Topic::Customer(customer) => self.app.customers.has(customer),
+            Topic::Show(show) => self.ears.app.registry.get(*show).is_some(),
+            Topic::Customer(customer) => self.ears.app.customers.has(customer),
         }
     }
 
     async fn subscribe(&mut self, topics: &[Topic]) -> Result<(), FeedError> {
+        self.tell("SUBSCRIBE", topics, |said| matches!(said, Said::Subscribed(_))).await
+    }
+
+    /// Sends a command about these topics, and waits until the server has confirmed each.
+    async fn tell(
+        &mut self,
+        command: &'static str,
+        topics: &[Topic],
+        confirms: impl Fn(&Said<'_>) -> bool,
+    ) -> Result<(), FeedError> {
         for some in topics.chunks(CHANNELS_AT_A_TIME) {
             let channels: Vec<String> = some.iter().map(Topic::channel).collect();
-            timeout(ANSWER_MAX, self.sink.subscribe(&channels)).await.map_err(|_| FeedError::Silent)??;
-            for topic in some {
-                let Topic::Show(show) = topic else { continue };
-                if let Some(room) = self.app.registry.get(*show) {
-                    room.state().on_subscribed();
-                    resync::start(self.app, &room);
-                }
-            }
+            let parts: Vec<&str> = std::iter::once(command).chain(channels.iter().map(String::as_str)).collect();
+            self.link.send(parts.into_iter()).await?;
+            let mut missing = some.len();
+            let is_last = &mut |said: Said<'_>| {
+                missing = missing.saturating_sub(usize::from(confirms(&said)));
+                self.ears.hear(said);
+                missing == 0
+            };
+            self.link.wait_for(is_last).await?;
         }
         Ok(())
     }
@@ -182,6 +162,7 @@ impl Connected<'_> {
     /// messages are not merely late: they are lost, or the subscription is deaf.
     async fn examine(&mut self, suspects: Vec<(Arc<Room>, Position)>) -> Result<(), FeedError> {
         self.ping().await?;
+        let app = self.ears.app;
         let behind = |(room, answered): &(Arc<Room>, Position)| {
             let state = room.state();
             state.is_live() && state.position().is_some_and(|here| here < *answered)
@@ -193,7 +174,7 @@ impl Connected<'_> {
             warn!(show = %room.show, here = ?room.position(), %answered, "feed was silent: resubscribing");
             counter!(names::FEED_DEAF).increment(1);
             let heard = room.state().lose(Lost::Deaf);
-            self.on_heard(&room, heard);
+            on_heard(app, &room, heard);
             if self.deaf.insert(room.show, now).is_some() {
                 return Err(FeedError::Deaf);
             }
@@ -201,16 +182,44 @@ impl Connected<'_> {
         }
         self.subscribe(&again).await
     }
+}
 
-    fn on_message(&mut self, message: &Msg) {
-        let payload = message.get_payload_bytes();
-        match Topic::of_channel(message.get_channel_name()) {
+/// What is done about what the server says.
+struct Ears<'a> {
+    app: &'a Arc<App>,
+}
+
+impl Ears<'_> {
+    fn hear(&self, said: Said<'_>) {
+        match said {
+            Said::Message { channel, payload } => self.on_message(channel, payload),
+            Said::Subscribed(channel) => self.on_subscribed(channel),
+            Said::Unsubscribed | Said::Pong | Said::Ok | Said::Refused(_) => {}
+        }
+    }
+
+    /// From here on nothing is missed.
+    fn on_subscribed(&self, channel: &str) {
+        match Topic::of_channel(channel) {
+            Some(Topic::Control) => self.app.logouts.on_subscribed(),
+            Some(Topic::Show(show)) => {
+                if let Some(room) = self.app.registry.get(show) {
+                    room.state().on_subscribed();
+                    resync::start(self.app, &room);
+                }
+            }
+            Some(Topic::Customer(_)) | None => {}
+        }
+    }
+
+    fn on_message(&self, channel: &str, payload: &[u8]) {
+        match Topic::of_channel(channel) {
             Some(Topic::Show(show)) => {
                 if let Some(room) = self.app.registry.get(show) {
                     let message = FeedMessage::parse(payload);
                     self.on_holds(message.as_ref());
                     let heard = room.state().on_feed(message);
-                    self.on_heard(&room, heard);
+                    on_heard(self.app, &room, heard);
                 }
             }
             Some(Topic::Customer(customer)) => match codec::decode(payload) {
@@ -221,7 +230,7 @@ impl Connected<'_> {
                 Ok(control) => on_control(self.app, &control),
                 Err(error) => warn!(%error, "unreadable control message"),
             },
-            None => debug!(channel = message.get_channel_name(), "message of an unknown channel"),
+            None => debug!(channel, "message of an unknown channel"),
         }
     }
 
@@ -234,16 +243,16 @@ impl Connected<'_> {
             self.app.customers.holds_ended(holds);
         }
     }
+}
 
-    fn on_heard(&self, room: &Arc<Room>, heard: Heard) {
-        match heard {
-            Heard::Applied => {
-                counter!(names::BATCHES).increment(1);
-                fanout::mark_dirty(self.app, room);
-            }
-            Heard::Nothing => {}
-            Heard::Lost(why) => resync::on_lost(self.app, room, why),
+fn on_heard(app: &Arc<App>, room: &Arc<Room>, heard: Heard) {
+    match heard {
+        Heard::Applied => {
+            counter!(names::BATCHES).increment(1);
+            fanout::mark_dirty(app, room);
         }
+        Heard::Nothing => {}
+        Heard::Lost(why) => resync::on_lost(app, room, why),
     }
 }
 
@@ -259,12 +268,7 @@ fn lose_all(app: &Arc<App>) {
 
 /// Control messages of a later version are ignored.
 fn on_control(app: &App, control: &ControlMessage) {
-    let ControlMessage::Logout { customer, before_ms } = control else { return };
-    app.tokens.revoke(customer.clone(), *before_ms, clock::unix_ms());
-    for connection in app.connections.all() {
-        let identity = connection.identity();
-        if identity.is_some_and(|who| who.customer == *customer && who.issued_at_ms < *before_ms) {
-            connection.close(CloseCode::Unauthenticated, "logged out");
-        }
+    if let ControlMessage::Logout { customer, before_ms } = control {
+        logouts::on_logout(app, customer.clone(), *before_ms);
     }
 }
