@@ -44,6 +44,7 @@ lint:
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	cargo clippy --locked --package seatwire-core --features failpoints -- -D warnings
+	.ci/lint-fixtures
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --document-private-items
 
 fmt:

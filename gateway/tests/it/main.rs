@@ -16,4 +16,5 @@ mod process;
 mod raw;
 mod stack;
 mod stream;
+mod tidy;
 mod windows;
