@@ -97,6 +97,9 @@ pub struct Args {
     /// Shows watched at a time by this process
     #[arg(long, env = "SEATWIRE_ROOMS_MAX", default_value = "20000", value_name = "N")]
     rooms_max: String,
+    /// Says back whatever it is told, without a token, for conformance suites; nothing else works then
+    #[arg(long, env = "SEATWIRE_ECHO", hide = true, default_value_t = false, action = clap::ArgAction::Set)]
+    echo: bool,
     /// Log filter, as in `info,seatwire_gateway=debug`
     #[arg(long, env = "SEATWIRE_LOG", default_value = "info")]
     log: String,
@@ -135,6 +138,7 @@ pub struct Config {
     pub messages_per_second_max: u32,
     pub requests_per_second_max: u32,
     pub rooms_max: u32,
+    pub echo: bool,
     pub log: String,
     pub log_json: bool,
 }
@@ -181,6 +185,7 @@ impl Config {
             messages_per_second_max: check.count("SEATWIRE_MESSAGES_PER_SECOND_MAX", &args.messages_per_second_max),
             requests_per_second_max: check.count("SEATWIRE_REQUESTS_PER_SECOND_MAX", &args.requests_per_second_max),
             rooms_max: check.count("SEATWIRE_ROOMS_MAX", &args.rooms_max),
+            echo: args.echo,
             log: check.log("SEATWIRE_LOG", &args.log),
             log_json: check.log_format("SEATWIRE_LOG_FORMAT", &args.log_format),
         };

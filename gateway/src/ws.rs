@@ -4,6 +4,7 @@
 
 pub mod connection;
 pub mod diagnose;
+pub mod echo;
 pub mod frame;
 pub mod on_message;
 pub mod outbound;

@@ -21,9 +21,6 @@ use super::outbound::{Flow, Lane, Outbound, RoundFrame, Sink};
 use crate::tokens::Identity;
 use crate::{clock, metrics as names};
 
-/// Bytes read without completing a message before the client is taken for hostile: endless empty fragments.
-const BYTES_PER_MESSAGE_MAX: usize = 16 << 10;
-
 /// One WebSocket.
 pub struct Connection {
     stream: TcpStream,
@@ -262,6 +259,8 @@ pub struct Wire<'a> {
     pub connection: &'a Connection,
     /// Bytes read since the last whole message.
     pub unfinished: &'a mut usize,
+    /// More of them end the connection.
+    pub unfinished_max: usize,
 }
 
 impl Read for Wire<'_> {
@@ -269,7 +268,7 @@ impl Read for Wire<'_> {
         let count = self.connection.stream.try_read(buf)?;
         self.connection.heard_at_ms.store(clock::now_ms(), Ordering::Relaxed);
         *self.unfinished = self.unfinished.saturating_add(count);
-        if *self.unfinished > BYTES_PER_MESSAGE_MAX {
+        if *self.unfinished > self.unfinished_max {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "too many bytes without a whole message"));
         }
         Ok(count)

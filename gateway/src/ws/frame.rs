@@ -85,6 +85,11 @@ pub fn message(encoding: Encoding, message: &ServerMessage) -> Bytes {
     }
 }
 
+/// Any data.
+pub fn data(text: bool, payload: &[u8]) -> Bytes {
+    framed(if text { TEXT } else { BINARY }, payload)
+}
+
 /// A close frame.
 pub fn close(code: CloseCode, reason: &str) -> Bytes {
     let mut payload = BytesMut::new();

@@ -12,6 +12,7 @@ use tokio_tungstenite::tungstenite::Message;
 
 use super::connection::Connection;
 use super::diagnose::{self, Unreadable};
+use super::echo;
 use super::frame::Encoding;
 use super::watch;
 use crate::admission::Admitted;
@@ -54,6 +55,9 @@ impl<'a> Inbound<'a> {
     /// # Errors
     /// [`Goodbye`] when the token has become void meanwhile.
     pub fn begin(&self) -> Outcome {
+        if self.app.config.echo {
+            return Ok(());
+        }
         self.connection.identity().map_or(Ok(()), |identity| self.welcome(&identity))
     }
 
@@ -62,6 +66,10 @@ impl<'a> Inbound<'a> {
     /// # Errors
     /// [`Goodbye`] when the connection must end.
     pub fn on_message(&mut self, message: Message) -> Outcome {
+        if self.app.config.echo {
+            echo::answer(self.connection, message);
+            return Ok(());
+        }
         let (payload, encoding) = match message {
             Message::Text(text) => (Bytes::from(text), Some(Encoding::Json)),
             Message::Binary(bytes) => (bytes, Some(Encoding::Msgpack)),

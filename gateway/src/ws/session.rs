@@ -13,6 +13,7 @@ use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig, WebSocketC
 use tokio_tungstenite::tungstenite::{Error, Message};
 
 use super::connection::{Connection, Wire};
+use super::echo;
 use super::on_message::{Goodbye, Inbound};
 use super::outbound::Flow;
 use crate::admission::Admitted;
@@ -20,6 +21,8 @@ use crate::app::App;
 
 /// Kept per connection for as long as it lives: enough for every usual message.
 const READ_BUFFER_BYTES: usize = 512;
+/// Bytes read without completing a message before the client is taken for hostile: endless empty fragments.
+const BYTES_PER_MESSAGE_MAX: usize = 16 << 10;
 /// Messages waiting in the list above which nothing more is read: who sends without reading waits.
 const WAITING_MAX: usize = 16;
 /// How long the other side may take for its goodbye.
@@ -39,7 +42,7 @@ enum Event {
 /// Runs a connection from the accepted handshake to its end. `early` is what the client sent right behind it.
 pub async fn run(app: Arc<App>, connection: Arc<Connection>, early: Vec<u8>, mut admitted: Admitted) {
     let place = app.arrive(&connection);
-    let mut reader = Reader::new(early);
+    let mut reader = Reader::new(early, app.config.echo);
     let mut inbound = Inbound::new(&app, &connection, &mut admitted);
     let mut ended = inbound.begin().err();
     let goodbye = loop {
@@ -93,17 +96,24 @@ async fn linger(connection: &Connection) {
 struct Reader {
     socket: WebSocketContext,
     unfinished: usize,
+    unfinished_max: usize,
 }
 
 impl Reader {
-    fn new(early: Vec<u8>) -> Self {
+    fn new(early: Vec<u8>, echo: bool) -> Self {
+        let (message, unfinished_max) = if echo {
+            (echo::MESSAGE_BYTES_MAX, usize::MAX)
+        } else {
+            (CLIENT_MESSAGE_BYTES_MAX, BYTES_PER_MESSAGE_MAX)
+        };
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER_BYTES)
             .write_buffer_size(0)
             .max_write_buffer_size(4 * CLIENT_MESSAGE_BYTES_MAX)
-            .max_message_size(Some(CLIENT_MESSAGE_BYTES_MAX))
-            .max_frame_size(Some(CLIENT_MESSAGE_BYTES_MAX));
-        Self { socket: WebSocketContext::from_partially_read(early, Role::Server, Some(config)), unfinished: 0 }
+            .max_message_size(Some(message))
+            .max_frame_size(Some(message));
+        let socket = WebSocketContext::from_partially_read(early, Role::Server, Some(config));
+        Self { socket, unfinished: 0, unfinished_max }
     }
 
     fn poll(&mut self, cx: &mut Context<'_>, connection: &Connection) -> Poll<Event> {
@@ -123,7 +133,8 @@ impl Reader {
             return Poll::Pending;
         }
         loop {
-            let mut wire = Wire { connection, unfinished: &mut self.unfinished };
+            let unfinished_max = self.unfinished_max;
+            let mut wire = Wire { connection, unfinished: &mut self.unfinished, unfinished_max };
             match self.socket.read(&mut wire) {
                 Ok(message) => {
                     self.unfinished = 0;

@@ -23,7 +23,7 @@ use tracing::{Instrument, debug, debug_span};
 
 use super::connection::Connection;
 use super::frame::Encoding;
-use super::session;
+use super::{echo, session};
 use crate::admission::{Admitted, Origin};
 use crate::app::App;
 use crate::http::respond::{bearer, refuse};
@@ -82,6 +82,9 @@ fn check(app: &App, version: Version, headers: &HeaderMap) -> Result<Handshake, 
         return Err(bad("Sec-WebSocket-Key", "expected 16 bytes in base64"));
     }
     let accept = HeaderValue::from_str(&derive_accept_key(key)).map_err(|_| bad("Sec-WebSocket-Key", "bad key"))?;
+    if app.config.echo {
+        return Ok(Handshake { accept, encoding: Encoding::Json, negotiated: false, identity: echo::anybody() });
+    }
     let protocols = list(headers, SEC_WEBSOCKET_PROTOCOL.as_str());
     let encoding = protocols.iter().find_map(|name| Encoding::from_subprotocol(name));
     if encoding.is_none() && !protocols.is_empty() {

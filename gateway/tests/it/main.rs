@@ -17,4 +17,5 @@ mod raw;
 mod stack;
 mod stream;
 mod tidy;
+mod websocket;
 mod windows;

@@ -68,12 +68,27 @@ impl Raw {
 
     /// The next frame.
     pub(crate) async fn frame(&mut self) -> Frame {
+        let Some((first, payload)) = self.frame_bytes().await else { return Frame::End };
+        match first & 0x0F {
+            1 => Frame::Text(serde_json::from_slice(&payload).unwrap()),
+            2 => Frame::Binary(payload),
+            8 => {
+                let code = u16::from_be_bytes(payload[..2].try_into().unwrap());
+                Frame::Close(code, String::from_utf8(payload[2..].to_vec()).unwrap())
+            }
+            9 => Frame::Ping,
+            _ => Frame::Pong,
+        }
+    }
+
+    /// The next frame, its first byte and its payload; `None` at the end of the stream.
+    pub(crate) async fn frame_bytes(&mut self) -> Option<(u8, Vec<u8>)> {
         loop {
             if let Some(frame) = self.take() {
-                return frame;
+                return Some(frame);
             }
             if !self.more().await {
-                return Frame::End;
+                return None;
             }
         }
     }
@@ -109,24 +124,16 @@ impl Raw {
         while self.more().await {}
     }
 
-    fn take(&mut self) -> Option<Frame> {
+    fn take(&mut self) -> Option<(u8, Vec<u8>)> {
         let (header, len) = match *self.read.get(1)? {
             126 => (4, usize::from(u16::from_be_bytes(self.read.get(2..4)?.try_into().unwrap()))),
+            127 => (10, usize::try_from(u64::from_be_bytes(self.read.get(2..10)?.try_into().unwrap())).unwrap()),
             len => (2, usize::from(len)),
         };
         let payload = self.read.get(header..header + len)?.to_vec();
-        let opcode = self.read[0] & 0x0F;
+        let first = self.read[0];
         self.read.drain(..header + len);
-        Some(match opcode {
-            1 => Frame::Text(serde_json::from_slice(&payload).unwrap()),
-            2 => Frame::Binary(payload),
-            8 => {
-                let code = u16::from_be_bytes(payload[..2].try_into().unwrap());
-                Frame::Close(code, String::from_utf8(payload[2..].to_vec()).unwrap())
-            }
-            9 => Frame::Ping,
-            _ => Frame::Pong,
-        })
+        Some((first, payload))
     }
 
     async fn more(&mut self) -> bool {
@@ -156,11 +163,15 @@ pub(crate) fn handshake(changes: &[(&str, &str)]) -> String {
 /// A client's frame: `first` is its first byte.
 pub(crate) fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
     let mut out = vec![first];
-    match u16::try_from(payload.len()).unwrap() {
-        len @ 0..126 => out.push(0x80 | u8::try_from(len).unwrap()),
-        len => {
+    match (u8::try_from(payload.len()), u16::try_from(payload.len())) {
+        (Ok(len @ 0..126), _) => out.push(0x80 | len),
+        (_, Ok(len)) => {
             out.push(0x80 | 126);
             out.extend(len.to_be_bytes());
+        }
+        _ => {
+            out.push(0x80 | 127);
+            out.extend((payload.len() as u64).to_be_bytes());
         }
     }
     let mask = [1, 2, 3, 4];

@@ -39,7 +39,8 @@ fn only_the_registry_has_a_dashmap_and_nothing_in_it_waits() {
     let registry = root.join("src/registry.rs");
     assert_eq!(with_map, [&registry]);
     assert!(!waits(&code(&registry)), "the registry waits");
-    let hands_out = code(&registry).lines().filter(|line| line.contains("pub fn")).map(str::to_owned).collect::<Vec<_>>();
+    let hands_out =
+        code(&registry).lines().filter(|line| line.contains("pub fn")).map(str::to_owned).collect::<Vec<_>>();
     assert!(hands_out.len() >= 4 && !hands_out.iter().any(|line| line.contains("Ref<") || line.contains("Entry<")));
     // What the rule is for would be seen.
     let fixture = code(&root.join("tests/lint/guards_across_awaits.rs"));
