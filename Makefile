@@ -3,7 +3,7 @@
 
 TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
 
-.PHONY: run test test-kafka model mutants failpoints lint fmt clean-data
+.PHONY: run test test-kafka model mutants failpoints fuzz lint fmt clean-data
 
 # The whole product with demo data; prints the page's address, stops with Ctrl-C. Data survive in .data.
 run:
@@ -39,6 +39,10 @@ failpoints:
 	cd $(TARGET)/debug && cp seatwire-core seatwire-gateway loadtest $(TARGET)/failpoints/
 	SEATWIRE_BIN_DIR=$(TARGET)/failpoints cargo test --locked --workspace --test it -- \
 		--ignored --nocapture a_fault_at_any_failpoint
+
+# Random bytes for every decoder of the protocol, a million each: make fuzz RUNS=10000000 FUZZ="feed seat_frame".
+fuzz:
+	RUNS=$(or $(RUNS),1000000) protocol/fuzz/run $(FUZZ)
 
 lint:
 	cargo fmt --all --check

@@ -112,11 +112,15 @@ impl PackedStatuses {
     }
 
     /// From packed bytes. Missing bytes at the end count as available (Redis does not store trailing zeros that were
-    /// never written); `None` when there are more bytes than seats.
+    /// never written), bits behind the last seat are dropped; `None` when there are more bytes than seats.
     #[must_use]
     pub fn from_bytes(seats: u32, packed: &[u8]) -> Option<Self> {
         let mut out = Self::new(seats);
         out.bytes.get_mut(..packed.len())?.copy_from_slice(packed);
+        let used = 2 * (seats % 4);
+        if let Some(last) = out.bytes.last_mut().filter(|_| used > 0) {
+            *last &= !(0xFF >> used);
+        }
         Some(out)
     }
 
@@ -188,5 +192,6 @@ mod tests {
             Some(SeatStatus::Available)
         );
         assert!(PackedStatuses::from_bytes(4, &[0, 0]).is_none());
+        assert_eq!(PackedStatuses::from_bytes(5, &[0b1100_0001, 0b1011_1111]), Some(map));
     }
 }

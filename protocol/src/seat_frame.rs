@@ -185,6 +185,9 @@ impl SeatFrame {
                 let seats = input.count("seats")?;
                 let packed = input.bytes("statuses", seats.div_ceil(4) as usize)?;
                 let statuses = PackedStatuses::from_bytes(seats, packed).ok_or_else(|| invalid("statuses"))?;
+                if statuses.as_bytes() != packed {
+                    return Err(invalid("statuses: bits behind the last seat"));
+                }
                 Self::Snapshot(Snapshot { show, position, sale, opens_in_ms, layout_version, viewers, statuses })
             }
             KIND_DELTA => {
