@@ -10,6 +10,7 @@
 //! | `GET /api/shows`, `GET /api/shows/{show}/layout`, `GET /api/shows/{show}/seats` | what there is to see |
 //! | `GET`, `POST /api/shows/{show}/holds`; `DELETE …/{hold}`, `POST …/{hold}/extend` | holds |
 //! | `GET`, `POST /api/bookings`; `GET …/{booking}`, `POST …/{booking}/cancel` | bookings |
+//! | `GET /api/openapi.json` | all of `/api` as OpenAPI 3.1 |
 //! | `GET /live`, `GET /ready` | for load balancers |
 //!
 //! `GET /metrics` is on an address of its own, with the two for load balancers: what it tells is not for everybody.
@@ -94,6 +95,7 @@ pub fn router(app: &Arc<App>) -> Router {
         .route("/api/bookings", get(bookings::list).post(bookings::book))
         .route("/api/bookings/{booking}", get(bookings::show))
         .route("/api/bookings/{booking}/cancel", post(bookings::cancel))
+        .route("/api/openapi.json", get(respond::openapi))
         .merge(health::probes())
         .with_state(Arc::clone(app))
         .fallback(async || respond::refuse_as(StatusCode::NOT_FOUND, "there is nothing here"))

@@ -41,6 +41,11 @@ pub fn json_bytes(bytes: Bytes) -> Reply {
     reply
 }
 
+/// `GET /api/openapi.json`: the document of this API; a test compares it with the answers.
+pub async fn openapi() -> Reply {
+    json_bytes(Bytes::from_static(include_bytes!("openapi.json")))
+}
+
 /// An outcome of a command.
 pub fn outcome<T: Serialize>(outcome: Result<T, ErrorBody>) -> Reply {
     outcome.map_or_else(|error| refuse(&error), |value| json(&value))

@@ -12,6 +12,7 @@
 mod door;
 mod hot_room;
 mod logout;
+mod openapi;
 mod process;
 mod raw;
 mod stack;

@@ -13,6 +13,8 @@ mod calibrate;
 #[cfg(test)]
 mod cold_show;
 #[cfg(test)]
+mod examples;
+#[cfg(test)]
 mod failpoints;
 #[cfg(test)]
 mod fault_proxy;
