@@ -7,3 +7,4 @@ mod reference;
 mod round_trip;
 mod strategies;
 mod viewer;
+mod viewer_cases;
