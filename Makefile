@@ -13,7 +13,7 @@ run:
 # Every test, on real servers. Cargo builds the binaries of all packages first: tests launch them as processes.
 test:
 	. .ci/browser && cargo test --locked --workspace
-	.ci/page-tests
+	.ci/client-tests
 
 # The event bus on Kafka, against a broker (tansu, unpacked from a Python wheel) and librdkafka's mock cluster. Apart
 # from `make test` because it compiles librdkafka first; needs gcc and make.

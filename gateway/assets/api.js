@@ -1,7 +1,7 @@
 // What the page reads over plain HTTP.
 
 import { guestToken } from "./token.js";
-import { CommandError } from "./client.js";
+import { CommandError } from "./seatwire/client.js";
 
 async function answer(response) {
   let body = null;

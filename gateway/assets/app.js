@@ -3,7 +3,7 @@
 import { fetchShows } from "./api.js";
 import { bookingView } from "./booking_view.js";
 import { bookingsView } from "./bookings_view.js";
-import { Client } from "./client.js";
+import { Client } from "./seatwire/client.js";
 import { ConnectionBadge } from "./connection_badge.js";
 import { h } from "./dom.js";
 import { Notices } from "./notice.js";

@@ -3,7 +3,7 @@
 import { fetchBookings } from "./api.js";
 import { reference, refundTexts, STATE_WORDS } from "./booking_text.js";
 import { checkoutAddress } from "./checkout.js";
-import { newKey } from "./client.js";
+import { newKey } from "./seatwire/client.js";
 import { h } from "./dom.js";
 import { day, list, money, time } from "./format.js";
 import { refusalText } from "./refusal.js";

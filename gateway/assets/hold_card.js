@@ -1,6 +1,6 @@
 // One hold of the customer: its seats, the time left, more time, release, and the way to payment.
 
-import { newKey } from "./client.js";
+import { newKey } from "./seatwire/client.js";
 import { Countdown } from "./countdown.js";
 import { goToCheckout } from "./checkout.js";
 import { h, setText } from "./dom.js";

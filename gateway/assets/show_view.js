@@ -8,7 +8,6 @@ import { fetchLayout } from "./api.js";
 import { h, setText } from "./dom.js";
 import { day, list, plural, time } from "./format.js";
 import { Plan } from "./layout.js";
-import { OwnSeats } from "./own_seats.js";
 import { holdEndText, refusalText } from "./refusal.js";
 import { CHOSEN, MINE } from "./seat_art.js";
 import { CanvasSeatMap } from "./seat_map_canvas.js";
@@ -21,7 +20,7 @@ const PROVE_OWN_MS = 700;
 
 export function showView(context, show) {
   const view = new ShowView(context, show);
-  return { element: view.element, title: "Seats", destroy: () => view.destroy(), shown: () => view.readOwn() };
+  return { element: view.element, title: "Seats", destroy: () => view.destroy(), shown: () => view.client.reread(show) };
 }
 
 class ShowView {
@@ -32,13 +31,14 @@ class ShowView {
   #plan = null;
   #loading = 0;
   #doubtful = new Set();
-  #reading = 0;
-  #greeted = false;
+  #releasing = new Set();
 
   constructor(context, show) {
     Object.assign(this, context);
     this.show = show;
-    this.own = new OwnSeats();
+    this.viewer = this.client.watch(show);
+    this.state = this.viewer.map;
+    this.own = this.viewer.own;
     this.chosen = new Set();
     this.asking = new Set();
     this.title = h("h1", { text: "Show" });
@@ -53,18 +53,15 @@ class ShowView {
       h("div", { class: "page-head" }, h("div", {}, this.title, this.facts), this.viewers),
       h("div", { class: "show-columns" }, h("div", { class: "map-column" }, this.staleNote, this.mapBox), this.panel.element),
     );
-    this.state = this.client.watch(show);
     this.#stop.push(
       this.client.on("map", (event) => event.show === show && this.#mapChanged(event)),
-      this.client.on("push", (push) => this.#pushed(push)),
-      this.client.on("welcome", () => this.#welcomed()),
+      this.client.on("own", (event) => event.show === show && this.#ownChanged(event.changes)),
       this.client.on("state", () => this.draw()),
       this.client.on("quiet", () => this.draw()),
       this.client.on("error", (error) => this.#failed(error)),
     );
     this.#describe();
     this.#loadPlan();
-    if (this.client.state === "live") this.#welcomed();
     this.draw();
   }
 
@@ -120,10 +117,9 @@ class ShowView {
     this.panel.element.hidden = true;
   }
 
-  #mapChanged({ kind, whole, sale, newGeneration }) {
+  #mapChanged({ whole, sale }) {
     if (whole && this.#plan && this.state.layoutVersion !== this.#plan.version) this.#loadPlan();
     if (sale || whole) this.panel.saleIs(this.state.sale, this.state.opensInMs);
-    if (newGeneration || kind === "right" || (!this.#reading && this.own.contradicts(this.state))) this.readOwn();
     this.#doubtLostSeats();
     this.draw();
   }
@@ -144,58 +140,24 @@ class ShowView {
     this.draw();
   }
 
-  #pushed(push) {
-    if (push.p === "reread") this.readOwn();
-    else if (push.p === "hold" && push.hold.show === this.show) this.holdIs(push.hold);
-    else if (push.p === "booking" && push.booking.show === this.show) this.bookingIs(push.booking);
-    else if (push.p === "hold_ended" && push.show === this.show) {
-      const known = this.own.holdEnded(push.hold, push.position);
-      if (known && push.reason !== "booked") this.#tellEnd(known, push.reason);
-      this.draw();
+  #ownChanged(changes) {
+    for (const change of changes) {
+      if (change.kind === "hold") for (const seat of change.hold.seats) this.chosen.delete(seat);
+      if (change.kind === "hold_ended") this.#tellEnd(change.hold, change.reason);
+      if (change.kind === "booking") this.#tellBooking(change.booking, change.before);
     }
+    this.draw();
   }
 
   #tellEnd(hold, reason) {
+    if (reason === "booked" || this.#releasing.has(hold.hold)) return;
     this.notices.show(holdEndText(reason, hold.seats.map(this.label)), reason === "released" ? "info" : "bad");
   }
 
-  holdIs(hold) {
-    this.own.holdIs(hold);
-    for (const seat of hold.seats) this.chosen.delete(seat);
-    this.draw();
-  }
-
-  bookingIs(booking) {
-    const before = this.own.bookings.get(booking.booking)?.state;
-    if (!this.own.bookingIs(booking) || booking.state === before) return;
-    if (booking.state === "confirmed") this.notices.show(`Your booking of ${list(booking.labels)} is confirmed.`, "good");
-    if (booking.state === "expired" && before) this.notices.show(`The time to pay for ${list(booking.labels)} is over. If you paid, your money comes back.`, "bad");
-    this.draw();
-  }
-
-  /** The gateway tells a new viewer of its own things; whoever had some already asks what became of them. */
-  #welcomed() {
-    if (!this.#greeted || this.own.holds.size > 0 || this.own.pending.length > 0) this.readOwn();
-    this.#greeted = true;
-  }
-
-  /** Asks what the customer has here: after a refresh, a reconnect, or pushes that were dropped. */
-  async readOwn() {
-    this.#reading += 1;
-    const known = this.own.known();
-    try {
-      const { holds, pending } = await this.client.ownHolds(this.show);
-      if (this.#gone) return;
-      const { lost, unknown } = this.own.reread(known, holds, pending);
-      for (const hold of lost) this.#tellEnd(hold, "unknown");
-      for (const hold of holds) for (const seat of hold.seats) this.chosen.delete(seat);
-      for (const id of unknown) this.client.booking(id).then((booking) => !this.#gone && this.bookingIs(booking), () => {});
-      this.draw();
-    } catch {
-      // Asked again with the next welcome, or when the map contradicts what is known.
-    } finally {
-      this.#reading -= 1;
-    }
+  #tellBooking({ state, labels }, before) {
+    if (state === before) return;
+    if (state === "confirmed") this.notices.show(`Your booking of ${list(labels)} is confirmed.`, "good");
+    if (state === "expired" && before) this.notices.show(`The time to pay for ${list(labels)} is over. If you paid, your money comes back.`, "bad");
   }
 
   /** A seat was clicked or chosen by keyboard. */
@@ -230,7 +192,6 @@ class ShowView {
     try {
       const hold = best ? await this.client.holdBest(this.show, best) : await this.client.hold(this.show, seats);
       if (this.#gone) return;
-      this.holdIs(hold);
       this.panel.focusHold(hold.hold);
       if (best) this.#map?.reveal(hold.seats);
     } catch (error) {
@@ -251,28 +212,27 @@ class ShowView {
     } catch (error) {
       if (this.#gone) return null;
       if (error.code === "GONE" || error.code === "NOT_OWNER") {
-        if (this.own.holdGone(hold.hold)) this.#tellEnd(hold, "expired");
+        if (this.own.onGone(hold.hold)) this.#tellEnd(hold, "expired");
       } else this.notices.show(refusalText(error, this.label), "bad");
       this.draw();
       return null;
     }
   }
 
-  async extend(hold) {
-    const extended = await this.withHold(hold, () => this.client.extend(this.show, hold.hold));
-    if (extended) this.holdIs(extended);
+  extend(hold) {
+    return this.withHold(hold, () => this.client.extend(this.show, hold.hold));
   }
 
+  /** Its end needs no telling to the one who asked for it. */
   async release(hold) {
-    const released = await this.withHold(hold, () => this.client.release(this.show, hold.hold));
-    if (released) this.own.holdEnded(hold.hold, released.position);
+    this.#releasing.add(hold.hold);
+    await this.withHold(hold, () => this.client.release(this.show, hold.hold));
+    this.#releasing.delete(hold.hold);
     this.draw();
   }
 
-  async pay(hold, email, key) {
-    const booking = await this.withHold(hold, () => this.client.book(this.show, hold.hold, email, key));
-    if (booking) this.bookingIs(booking);
-    return booking;
+  pay(hold, email, key) {
+    return this.withHold(hold, () => this.client.book(this.show, hold.hold, email, key));
   }
 
   /** Draws map and panel with the next frame. */

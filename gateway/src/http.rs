@@ -3,7 +3,7 @@
 //!
 //! | route | what |
 //! |---|---|
-//! | `GET /`, `GET /assets/{file}` | the page |
+//! | `GET /`, `GET /assets/{*file}` | the page |
 //! | `GET /ws` | WebSocket, see `ws` |
 //! | `POST /api/guest` | a token for somebody new |
 //! | `POST /api/logout` | all of one's tokens are void from now on |
@@ -82,7 +82,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 pub fn router(app: &Arc<App>) -> Router {
     Router::new()
         .route("/", get(assets::index))
-        .route("/assets/{file}", get(assets::file))
+        .route("/assets/{*file}", get(assets::file))
         .route("/ws", get(upgrade))
         .route("/api/guest", post(shows::guest))
         .route("/api/logout", post(logout::log_out))

@@ -27,17 +27,22 @@ macro_rules! page_file {
     };
 }
 
+/// One script of the client module, which the page shares with others.
+macro_rules! client_file {
+    ($name:literal) => {
+        (concat!("seatwire/", $name), SCRIPT, include_bytes!(concat!("../../../protocol/clients/javascript/", $name)))
+    };
+}
+
 /// Every file of the page: name below `/assets/`, type, content.
 const FILES: &[(&str, &str, &[u8])] = &[
     page_file!("api.js", SCRIPT),
     page_file!("app.css", CSS),
     page_file!("app.js", SCRIPT),
-    page_file!("backoff.js", SCRIPT),
     page_file!("booking_text.js", SCRIPT),
     page_file!("booking_view.js", SCRIPT),
     page_file!("bookings_view.js", SCRIPT),
     page_file!("checkout.js", SCRIPT),
-    page_file!("client.js", SCRIPT),
     page_file!("connection_badge.js", SCRIPT),
     page_file!("countdown.js", SCRIPT),
     page_file!("dom.js", SCRIPT),
@@ -47,7 +52,6 @@ const FILES: &[(&str, &str, &[u8])] = &[
     page_file!("index.html", HTML),
     page_file!("layout.js", SCRIPT),
     page_file!("notice.js", SCRIPT),
-    page_file!("own_seats.js", SCRIPT),
     page_file!("pending_card.js", SCRIPT),
     page_file!("refusal.js", SCRIPT),
     page_file!("seat_art.js", SCRIPT),
@@ -60,8 +64,14 @@ const FILES: &[(&str, &str, &[u8])] = &[
     page_file!("show_view.js", SCRIPT),
     page_file!("shows_view.js", SCRIPT),
     page_file!("token.js", SCRIPT),
-    page_file!("viewer.js", SCRIPT),
     page_file!("viewport.js", SCRIPT),
+    client_file!("backoff.js"),
+    client_file!("client.js"),
+    client_file!("commands.js"),
+    client_file!("connection.js"),
+    client_file!("own_things.js"),
+    client_file!("seat_map.js"),
+    client_file!("viewer.js"),
 ];
 
 /// Scripts, styles, images and connections only from where the page itself comes from; no frames, no plug-ins.
@@ -88,7 +98,7 @@ pub async fn index(headers: HeaderMap) -> Reply {
     serve(INDEX, &headers)
 }
 
-/// `GET /assets/{file}`.
+/// `GET /assets/{*file}`.
 pub async fn file(Path(name): Path<String>, headers: HeaderMap) -> Reply {
     serve(&name, &headers)
 }

@@ -1,5 +1,7 @@
 //! Bad input at the gateway's doors gets a clear answer that names the fault, and hurts nobody else.
 
+use std::path::{Path, PathBuf};
+
 use seatwire_loadtest::client::Http;
 use serde_json::{Value, json};
 
@@ -326,17 +328,22 @@ async fn the_page_is_served_whole_under_a_strict_policy() {
     let page = http.get(&gateway.url("/"), &[]).await.unwrap();
     let policy = page.headers["content-security-policy"].to_str().unwrap();
     assert!(policy.starts_with("default-src 'none'") && !policy.contains("unsafe"), "{policy}");
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/assets");
+    let files_of = |folder: &str, endings: &[&str]| {
+        let entries = std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)).unwrap();
+        let paths = entries.map(|entry| entry.unwrap().path());
+        let wanted = |path: &PathBuf| path.extension().is_some_and(|e| endings.iter().any(|ending| e == *ending));
+        paths.filter(wanted).collect::<Vec<_>>()
+    };
+    let page_files = files_of("assets", &["js", "css", "svg", "html"]);
+    let client_files = files_of("../protocol/clients/javascript", &["js"]);
+    assert!(client_files.len() > 3, "{client_files:?}");
     let mut files = 0;
-    for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap).filter(|e| e.file_type().unwrap().is_file()) {
-        // Only tells Node, for the page's unit tests, that the scripts are modules.
-        if entry.file_name() == "package.json" {
-            continue;
-        }
-        let url = gateway.url(&format!("/assets/{}", entry.file_name().to_str().unwrap()));
+    let addressed = page_files.iter().map(|file| ("", file)).chain(client_files.iter().map(|file| ("seatwire/", file)));
+    for (below, file) in addressed {
+        let url = gateway.url(&format!("/assets/{below}{}", file.file_name().unwrap().to_str().unwrap()));
         let reply = http.get(&url, &[]).await.unwrap();
         assert_eq!(reply.status, 200, "{url} is not embedded");
-        assert_eq!(reply.body, std::fs::read(entry.path()).unwrap(), "{url}");
+        assert_eq!(reply.body, std::fs::read(file).unwrap(), "{url}");
         let tag = reply.headers["etag"].to_str().unwrap().to_owned();
         let again = http.get(&url, &[("if-none-match", &tag)]).await.unwrap();
         assert_eq!((again.status, again.body.len()), (304, 0), "{url}");

@@ -1,29 +1,18 @@
-// A small client of Seatwire's gateway: connects, resumes from its position, applies seat frames, sends commands.
+// A small client of Seatwire's gateway: connects, resumes, applies seat frames, keeps own holds and bookings right,
+// holds and books. No dependency; made for browsers, and runs in Node with a WebSocket class given to it.
 //
-// A command that has no answer when the socket breaks, or that is refused for a passing reason, is sent again with the
-// same idempotency key until its deadline, so it takes effect once at most. All durations come from the server as
-// remaining milliseconds and are counted with the monotonic clock; the wall clock of this machine is never used.
+//   const client = new Client({ url: "wss://seats.example/ws", token: async () => "…" });
+//   const viewer = client.watch(7);                     // a ShowViewer: viewer.map, viewer.own, viewer.seat(4)
+//   client.on("map", ({ show }) => draw(viewer, client.isLive(show)));
+//   client.connect();
+//   const hold = await client.hold(7, [4, 5]);          // throws a CommandError: TAKEN, …
+//   const booking = await client.book(7, hold.hold, "ana@example.com");   // pay at booking.checkout_url
 
-import { Backoff } from "./backoff.js";
-import { ShowMap } from "./viewer.js";
+import { CommandError, Commands } from "./commands.js";
+import { Connection } from "./connection.js";
+import { ShowViewer } from "./viewer.js";
 
-const SUBPROTOCOL = "seatwire.v1.json";
-const COMMAND_DEADLINE_MS = 20000;
-const RETRYABLE = new Set(["NOT_READY", "IN_PROGRESS", "RATE_LIMITED", "OVERLOADED", "UNAVAILABLE", "DEADLINE_EXCEEDED"]);
-/** Close codes after which the same client may not return by itself: it would be refused again. */
-const FINAL_CLOSE = new Set([1002, 1003, 1007, 1008, 1009]);
-const UNAUTHENTICATED_CLOSE = 4401;
-const RESTART_CLOSE = 1012;
-
-/** A refusal or failure of a command: `body` is the server's error (code, message, seats, limit, …). */
-export class CommandError extends Error {
-  constructor(body) {
-    super(body.message || body.code);
-    this.name = "CommandError";
-    this.code = body.code;
-    this.body = body;
-  }
-}
+export { CommandError, ShowViewer };
 
 /** An idempotency key. */
 export function newKey() {
@@ -33,34 +22,44 @@ export function newKey() {
 
 /**
  * Events (see `on`): "state" (connecting, live, reconnecting, closed), "map" (what a frame did to a watched show),
- * "quiet" (a beat is overdue), "push", "welcome", "error" (of no command), "refused" (closed for good).
+ * "own" (what changed of the customer's own at a watched show), "quiet" (a beat is overdue), "push", "welcome",
+ * "error" (of no command), "refused" (closed for good).
  */
 export class Client {
   #listeners = new Map();
-  #socket = null;
-  #welcomed = false;
-  #state = "closed";
-  #backoff = new Backoff();
-  #reconnectTimer = 0;
-  #watchdog = 0;
-  #heardAt = 0;
-  #beatMs = 25000;
-  #nextId = 1;
-  #pending = new Map();
   #watched = new Map();
+  #connection;
+  #commands;
+  #asked = new Set();
+  #nextId = 1;
   #hidden = false;
-  #quiet = false;
-  #sent = null;
-  #token;
 
-  /** `token(refused)` answers a promise of a token; `refused` is one that the gateway did not accept. */
-  constructor({ url, token, now = () => performance.now() }) {
-    this.url = url;
-    this.#token = token;
+  /**
+   * `token(refused)` answers a promise of a token; `refused` is one that the gateway did not accept. `tokenInRequest`:
+   * whether it travels in the request, as it must outside of browsers, or in the first message.
+   */
+  constructor({ url, token, tokenInRequest = !globalThis.location, now = () => performance.now(), WebSocket = globalThis.WebSocket }) {
     this.now = now;
+    /** Who the token says this is, after the first welcome. */
     this.customer = null;
+    this.#commands = new Commands({ now, send: (message) => this.#send(message), expired: (error) => this.#tell(error) });
+    this.#connection = new Connection({
+      url,
+      token,
+      tokenInRequest,
+      now,
+      WebSocket,
+      onWelcome: (message) => this.#welcomed(message),
+      onMessage: (message) => this.#received(message),
+      onState: (state, retryInMs) => this.#emit("state", { state, retryInMs }),
+      onQuiet: (quiet) => this.#emit("quiet", quiet),
+      onSecond: () => this.#everySecond(),
+      onLost: () => this.#lost(),
+      onRefused: (code, reason) => this.#emit("refused", { code, reason }),
+    });
   }
 
+  /** Calls `listener` with each event of the type; answers how to stop that. */
   on(type, listener) {
     if (!this.#listeners.has(type)) this.#listeners.set(type, new Set());
     this.#listeners.get(type).add(listener);
@@ -72,205 +71,68 @@ export class Client {
   }
 
   get state() {
-    return this.#state;
-  }
-
-  #setState(state, retryInMs = 0) {
-    this.#state = state;
-    this.#emit("state", { state, retryInMs });
+    return this.#connection.state;
   }
 
   /** Whether a beat is overdue. */
   get quiet() {
-    return this.#quiet;
+    return this.#connection.quiet;
   }
 
   /** Connects, and stays connected until `close`. */
   connect() {
-    if (this.#socket || this.#reconnectTimer) return;
-    this.#open();
+    this.#connection.connect();
   }
 
   /** Tries again now, for example because the network came back. */
   reconnectNow() {
-    if (this.#state === "live" || (this.#socket && !this.#reconnectTimer)) return;
-    clearTimeout(this.#reconnectTimer);
-    this.#reconnectTimer = 0;
-    this.#backoff.reset();
-    this.#open();
+    this.#connection.reconnectNow();
   }
 
-  /** Drops a socket that may be dead without knowing it, unless it was heard within the last beat. */
+  /** Drops a socket that may be dead without knowing it, for example after a sleep. */
   checkNow() {
-    if (this.#socket && this.now() - this.#heardAt > this.#beatMs * 1.25) this.#lost(this.#socket, 1006, "");
+    this.#connection.checkNow();
   }
 
+  /** Ends the connection; commands under way fail, though they may have taken effect. */
   close() {
-    clearTimeout(this.#reconnectTimer);
-    clearInterval(this.#watchdog);
-    this.#reconnectTimer = 0;
-    const socket = this.#socket;
-    this.#socket = null;
-    socket?.close(1000);
-    this.#setState("closed");
+    this.#connection.close();
+    this.#commands.close();
   }
 
-  async #open(refusedToken = null) {
-    this.#setState(this.#state === "closed" ? "connecting" : "reconnecting");
-    let token;
-    const marker = {};
-    this.#socket = marker;
-    try {
-      token = await this.#token(refusedToken);
-    } catch {
-      if (this.#socket === marker) this.#lost(marker, 1006, "");
-      return;
+  /** Starts to watch a show; answers its viewer, which the frames fill. */
+  watch(show) {
+    let entry = this.#watched.get(show);
+    if (!entry) {
+      // `answered`: since the connection began a frame of the show came; until then the map may be an old one.
+      entry = { viewer: new ShowViewer(show), answered: false, greeted: false };
+      this.#watched.set(show, entry);
+      if (this.#connection.welcomed) this.#begin(entry);
     }
-    if (this.#socket !== marker) return;
-    const socket = new WebSocket(this.url, [SUBPROTOCOL]);
-    this.#socket = socket;
-    this.#heardAt = this.now();
-    socket.onopen = () => {
-      // The token goes in the first message and not in a header: a refused one is then told by a close code.
-      this.#sent = token;
-      this.#sendRaw({ t: "auth", token });
-      this.#watchdog = setInterval(() => this.#watch(socket), 1000);
-    };
-    socket.onmessage = (event) => this.#socket === socket && this.#received(event.data);
-    socket.onclose = (event) => this.#lost(socket, event.code, event.reason, token);
+    return entry.viewer;
   }
 
-  #watch(socket) {
-    if (this.#socket !== socket) return;
-    const silentMs = this.now() - this.#heardAt;
-    if (silentMs > this.#beatMs * 2) this.#lost(socket, 4408, "");
-    else if (silentMs > this.#beatMs * 1.5) this.#setQuiet(true);
-  }
-
-  /** Quiet: a beat is overdue. The map may be old and must not look live until something is heard. */
-  #setQuiet(quiet) {
-    if (this.#quiet === quiet) return;
-    this.#quiet = quiet;
-    this.#emit("quiet", quiet);
-  }
-
-  /** Takes a command out: it is answered, refused or too old. */
-  #settle(id) {
-    const command = this.#pending.get(id);
-    this.#pending.delete(id);
-    clearTimeout(command?.timer);
-    return command;
-  }
-
-  #expire(id) {
-    this.#settle(id)?.reject(new CommandError({ code: "DEADLINE_EXCEEDED", message: "no answer in time" }));
-  }
-
-  #lost(socket, code, reason, token = null) {
-    if (this.#socket !== socket) return;
-    this.#socket = null;
-    this.#welcomed = false;
-    clearInterval(this.#watchdog);
-    if (socket.close) {
-      socket.onopen = socket.onmessage = socket.onclose = null;
-      socket.close();
-    }
-    for (const entry of this.#watched.values()) entry.answered = entry.stale = false;
-    if (FINAL_CLOSE.has(code)) {
-      this.#setState("closed");
-      this.#emit("refused", { code, reason });
-      return;
-    }
-    const wait = this.#backoff.next(code === RESTART_CLOSE ? Number.parseInt(reason, 10) || 0 : 0);
-    this.#setState("reconnecting", wait);
-    const refused = code === UNAUTHENTICATED_CLOSE ? token : null;
-    this.#reconnectTimer = setTimeout(() => {
-      this.#reconnectTimer = 0;
-      this.#open(refused);
-    }, wait);
-  }
-
-  #sendRaw(message) {
-    if (this.#socket?.readyState === 1) this.#socket.send(JSON.stringify(message));
-  }
-
-  #received(text) {
-    this.#heardAt = this.now();
-    this.#setQuiet(false);
-    let message;
-    try {
-      message = JSON.parse(text);
-    } catch {
-      return;
-    }
-    if (message.t === "snapshot" || message.t === "delta" || message.t === "beat") this.#frame(message);
-    else if (message.t === "welcome") this.#welcome(message);
-    else if (message.t === "reply") this.#reply(message);
-    else if (message.t === "error") this.#error(message);
-    else if (message.t === "push") this.#emit("push", message.push);
-    else if (message.t === "stale") this.#stale(message);
-  }
-
-  #welcome(message) {
-    this.customer = message.customer;
-    this.#beatMs = message.beat_ms;
-    this.#welcomed = true;
-    this.#backoff.reset();
-    if (this.#hidden) this.#sendRaw({ t: "hide", hidden: true });
-    for (const entry of this.#watched.values()) this.#sendWatch(entry);
-    for (const [id, command] of this.#pending) this.#sendRaw({ ...command.message, id });
-    this.#setState("live");
-    this.#emit("welcome", message);
-  }
-
-  #frame(frame) {
-    const entry = this.#watched.get(frame.show);
-    if (!entry) return;
-    const result = entry.map.apply(frame);
-    // A gateway knows each viewer's position and never leaves a gap: one means that something was lost on the way, so
-    // ask instead of waiting.
-    if (result.kind === "gap" || result.kind === "needs_snapshot") this.#sendWatch(entry);
-    entry.answered = true;
-    this.#emit("map", { show: frame.show, ...result });
-  }
-
-  #stale({ show, stale }) {
-    const entry = this.#watched.get(show);
-    if (!entry) return;
-    entry.stale = stale;
-    this.#emit("map", { show, kind: stale ? "stale" : "right", sale: false });
+  unwatch(show) {
+    if (this.#watched.delete(show)) this.#connection.send({ t: "unwatch", show });
   }
 
   /** Whether the show's map is known to be the present state. */
   isLive(show) {
     const entry = this.#watched.get(show);
-    return this.#state === "live" && !this.#quiet && !!entry && entry.answered && !entry.stale && entry.map.followed;
+    return this.state === "live" && !this.quiet && !!entry && entry.answered && entry.viewer.live;
   }
 
-  /** Starts to watch a show; answers its map, which is filled by the frames. */
-  watch(show) {
-    let entry = this.#watched.get(show);
-    if (!entry) {
-      // `answered`: since the connection began a frame of the show came; until then the map may be an old one.
-      entry = { map: new ShowMap(show), answered: false, stale: false };
-      this.#watched.set(show, entry);
-      if (this.#welcomed) this.#sendWatch(entry);
-    }
-    return entry.map;
-  }
-
-  #sendWatch({ map }) {
-    this.#sendRaw({ t: "watch", show: map.show, ...(map.loaded ? { pos: map.position } : {}) });
-  }
-
-  unwatch(show) {
-    if (this.#watched.delete(show)) this.#sendRaw({ t: "unwatch", show });
-  }
-
-  /** While hidden only beats come; the map catches up when shown again. */
+  /** While hidden only beats come; the maps catch up when shown again. */
   hide(hidden) {
     this.#hidden = hidden;
-    this.#sendRaw({ t: "hide", hidden });
+    this.#connection.send({ t: "hide", hidden });
+  }
+
+  /** Asks what the customer has at a watched show: for example after a page was asleep. */
+  reread(show) {
+    const entry = this.#watched.get(show);
+    entry?.viewer.reread();
+    if (entry) this.#ask(entry);
   }
 
   hold(show, seats, key = newKey()) {
@@ -309,36 +171,100 @@ export class Client {
     return this.#command({ t: "bookings", ...(beforeMs ? { before_ms: beforeMs } : {}) }).then((ok) => ok.bookings);
   }
 
-  #command(message) {
-    const id = this.#nextId;
+  #command({ t, ...fields }) {
+    return this.#commands.run({ t, id: this.#newId(), ...fields });
+  }
+
+  #newId() {
     this.#nextId += 1;
-    return new Promise((resolve, reject) => {
-      const command = { message, resolve, reject, deadline: this.now() + COMMAND_DEADLINE_MS };
-      this.#pending.set(id, command);
-      if (this.#welcomed) this.#sendRaw({ ...message, id });
-      command.timer = setTimeout(() => this.#expire(id), COMMAND_DEADLINE_MS);
-    });
+    return this.#nextId - 1;
   }
 
-  #reply({ id, ok }) {
-    this.#settle(id)?.resolve(ok);
+  #send(message) {
+    if (!this.#connection.send(message)) return;
+    for (const { viewer } of this.#watched.values()) viewer.onSent(message);
   }
 
-  #error({ id, error }) {
-    const command = this.#pending.get(id);
-    if (!command) {
-      if (error.code === "UNAUTHENTICATED" && !this.#welcomed) this.#lost(this.#socket, UNAUTHENTICATED_CLOSE, "", this.#sent);
-      else this.#emit("error", error);
-      return;
+  #welcomed(message) {
+    this.customer = message.customer;
+    if (this.#hidden) this.#connection.send({ t: "hide", hidden: true });
+    for (const entry of this.#watched.values()) this.#begin(entry);
+    this.#commands.resend();
+    this.#emit("welcome", message);
+  }
+
+  #begin(entry) {
+    const { viewer } = entry;
+    // Whoever begins to watch is told of own holds and pending bookings by pushes. So after a reconnect only those who
+    // had some have to ask what became of them, and a crowd that returns asks for nothing.
+    const ask = !entry.greeted || viewer.own.holds.size > 0 || viewer.own.pending.length > 0;
+    entry.greeted = true;
+    viewer.onConnected();
+    this.#ask(entry, ask);
+  }
+
+  /** Sends what a viewer wants to know. No answer is waited for: what gets lost is asked for again. */
+  #ask({ viewer }, ownToo = true) {
+    for (const { ask, pos, booking } of viewer.takeAsks()) {
+      if (ask === "watch") this.#send({ t: "watch", show: viewer.show, ...(pos ? { pos } : {}) });
+      else if (ask === "booking") this.#send({ t: "booking", id: this.#askId(), booking });
+      else if (ownToo) this.#send({ t: "own_holds", id: this.#askId(), show: viewer.show });
     }
-    const wait = error.retry_after_ms ?? 500;
-    if (RETRYABLE.has(error.code) && this.now() + wait < command.deadline) {
-      const jittered = wait * (1 + Math.random() / 2);
-      setTimeout(() => {
-        if (this.#pending.get(id) === command && this.#welcomed) this.#sendRaw({ ...command.message, id });
-      }, jittered);
-      return;
+  }
+
+  #askId() {
+    const id = this.#newId();
+    this.#asked.add(id);
+    return id;
+  }
+
+  #everySecond() {
+    for (const entry of this.#watched.values()) {
+      entry.viewer.retry();
+      this.#ask(entry);
     }
-    this.#settle(id).reject(new CommandError(error));
+  }
+
+  #lost() {
+    this.#asked.clear();
+    for (const entry of this.#watched.values()) {
+      entry.answered = false;
+      entry.viewer.onDisconnected();
+    }
+  }
+
+  #received(message) {
+    if (message.t === "snapshot" || message.t === "delta" || message.t === "beat") return this.#frame(message);
+    if (message.t === "error") return this.#error(message);
+    this.#tell(message);
+    if (message.t === "reply") {
+      this.#asked.delete(message.id);
+      this.#commands.onReply(message);
+    } else if (message.t === "push") this.#emit("push", message.push);
+    else if (message.t === "stale") this.#emit("map", { show: message.show, kind: message.stale ? "stale" : "right" });
+  }
+
+  #frame(frame) {
+    const entry = this.#watched.get(frame.show);
+    if (!entry) return;
+    const result = entry.viewer.onFrame(frame);
+    entry.answered = true;
+    this.#ask(entry);
+    this.#emit("map", { show: frame.show, ...result });
+  }
+
+  #error(message) {
+    const became = this.#commands.onError(message);
+    if (became !== "again") this.#tell(message);
+    if (became === "unknown" && !this.#asked.delete(message.id)) this.#emit("error", message.error);
+  }
+
+  /** What is not a seat frame goes to each viewer, which knows what concerns it. */
+  #tell(message) {
+    for (const entry of this.#watched.values()) {
+      const changes = entry.viewer.onMessage(message);
+      this.#ask(entry);
+      if (changes.length > 0) this.#emit("own", { show: entry.viewer.show, changes });
+    }
   }
 }

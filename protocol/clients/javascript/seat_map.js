@@ -1,4 +1,4 @@
-// The client-side state of one show: seat frames in, seat statuses out. No socket, no clock, no page.
+// The seat map of one show: seat frames in, seat statuses out. No socket, no clock, no page.
 //
 // Delta rule: at position p a delta is applied only if its generation is the map's own and from <= p < to. p >= to:
 // ignored. p < from, or a higher generation: a snapshot is needed; the gateway knows and sends it unasked. Lower
@@ -6,6 +6,9 @@
 // not at all.
 
 const LETTERS = { a: 0, h: 1, b: 2, x: 3 };
+
+/** What the codes in `statuses` mean. */
+export const STATUS_NAMES = ["available", "held", "booked", "blocked"];
 
 /** Orders two positions: negative, 0 or positive. Generations count first. */
 export function comparePositions(a, b) {
@@ -17,7 +20,7 @@ function outcome(kind, more = {}) {
   return { kind, whole: false, sale: false, newGeneration: false, ...more };
 }
 
-export class ShowMap {
+export class SeatMap {
   constructor(show) {
     this.show = show;
     /** Position of the map; g is 0 before the first snapshot. */

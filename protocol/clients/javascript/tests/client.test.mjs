@@ -2,10 +2,12 @@
 // what it does when the socket breaks is looked at.
 
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { beforeEach, test } from "node:test";
 
+import "../examples/globals.mjs";
 import { Backoff } from "../backoff.js";
-import { Client } from "../client.js";
+import { Client, ShowViewer } from "../client.js";
 import { golden } from "./golden.mjs";
 
 let sockets = [];
@@ -55,7 +57,7 @@ async function until(condition) {
 }
 
 async function connected(options = {}) {
-  const client = new Client({ url: "ws://test/ws", token: async () => "token-1", ...options });
+  const client = new Client({ url: "ws://test/ws", token: async () => "token-1", tokenInRequest: false, ...options });
   client.connect();
   await turn();
   sockets[0].open();
@@ -118,7 +120,7 @@ test("after a break it returns, resumes from its position and repeats what has n
   client.watch(7);
   socket.tell({ ...golden("seat_frame.snapshot"), show: 7 });
   assert.ok(client.isLive(7));
-  const position = client.watch(7).position;
+  const { position } = client.watch(7).map;
   const hold = client.hold(7, [4]);
   const sent = socket.last("hold");
   socket.drop();
@@ -135,6 +137,44 @@ test("after a break it returns, resumes from its position and repeats what has n
   assert.ok((await hold).hold);
 });
 
+test("own holds are asked for, kept, told and asked for again", async (t) => {
+  const { client, socket } = await connected();
+  t.after(() => client.close());
+  const told = [];
+  client.on("own", ({ changes }) => told.push(...changes.map(({ kind, reason }) => reason ?? kind)));
+  const viewer = client.watch(7);
+  socket.tell({ ...golden("seat_frame.snapshot"), show: 7 });
+  const asked = socket.last("own_holds");
+  socket.tell({ t: "error", id: asked.id, error: { code: "UNAVAILABLE", message: "later" } });
+  await until(() => socket.last("own_holds").id !== asked.id);
+  const { show, holds } = golden("server.reply_own_holds").ok.own_holds;
+  const held = { ...holds[0], phase: "browse", booking: undefined };
+  socket.tell({ t: "reply", id: socket.last("own_holds").id, ok: { own_holds: { show, holds: [held], pending: [] } } });
+  assert.deepEqual([viewer.seat(4), told], ["own", ["hold"]]);
+  socket.tell({ t: "push", push: { p: "hold_ended", show, hold: held.hold, seats: held.seats, reason: "expired", position: { g: 3, s: 99 } } });
+  assert.deepEqual([viewer.own.holds.size, told], [0, ["hold", "expired"]]);
+});
+
+test("who has nothing asks for nothing after a reconnect, who has a hold does", async (t) => {
+  const { client } = await connected();
+  t.after(() => client.close());
+  client.watch(7);
+  client.watch(8);
+  sockets[0].tell({ t: "push", push: golden("server.push_hold").push });
+  sockets[0].drop();
+  await until(() => sockets.length === 2);
+  sockets[1].open();
+  sockets[1].tell(WELCOME);
+  assert.deepEqual(sockets[1].sent.filter((message) => message.t === "own_holds").map((message) => message.show), [7]);
+});
+
+test("commands under way fail when the client is closed", async () => {
+  const { client } = await connected();
+  const hold = client.hold(7, [4]);
+  client.close();
+  await assert.rejects(hold, { code: "UNAVAILABLE" });
+});
+
 test("a stale map is not live until the gateway takes it back", async (t) => {
   const { client, socket } = await connected();
   t.after(() => client.close());
@@ -149,7 +189,7 @@ test("a stale map is not live until the gateway takes it back", async (t) => {
 test("a gap is asked about from the map's position", async (t) => {
   const { client, socket } = await connected();
   t.after(() => client.close());
-  const map = client.watch(7);
+  const { map } = client.watch(7);
   socket.tell({ ...golden("seat_frame.snapshot"), show: 7 });
   const { g, s } = map.position;
   socket.tell({ t: "delta", show: 7, g, from: s + 2, to: s + 3, sale: "open", viewers: 1, seats: [] });
@@ -178,11 +218,31 @@ test("a token that is refused is thrown away", async (t) => {
   assert.deepEqual(asked, [null, "token-1"]);
 });
 
+test("outside of browsers the token is in the request", async (t) => {
+  const asked = [];
+  const { client, socket } = await connected({ tokenInRequest: true, token: async (refused) => (asked.push(refused), `token-${asked.length}`) });
+  t.after(() => client.close());
+  assert.deepEqual([socket.protocols, socket.sent], [["seatwire.v1.json", "seatwire.token.token-1"], []]);
+  socket.onerror({ message: "Unexpected server response: 401" });
+  await until(() => sockets.length === 2);
+  assert.deepEqual(asked, [null, "token-1"]);
+});
+
 test("after a close that would be repeated it stays away", async () => {
   const { client, socket } = await connected();
   socket.drop(1008);
   assert.equal(client.state, "closed");
   client.close();
+});
+
+test("the declarations name what the client has", () => {
+  const declared = readFileSync(new URL("../client.d.ts", import.meta.url), "utf8");
+  for (const [name, made] of Object.entries({ Client, ShowViewer })) {
+    const body = declared.split(`export class ${name} {`)[1].split("\n}")[0];
+    for (const method of Object.getOwnPropertyNames(made.prototype)) {
+      assert.match(body, new RegExp(`\\b${method}[(<:]`), `${name}.${method}`);
+    }
+  }
 });
 
 test("waits grow, differ and end at a ceiling", () => {
