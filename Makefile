@@ -10,7 +10,8 @@ run:
 	cargo build --release --locked --workspace --bins
 	exec target/release/loadtest up $(UP)
 
-# Every test, on real servers. Cargo builds the binaries of all packages first: tests launch them as processes.
+# Every test, on real servers. Cargo builds the binaries of all packages first: tests launch them as processes. The page's
+# and the clients' own tests run in Node and Python.
 test:
 	. .ci/browser && cargo test --locked --workspace
 	.ci/client-tests

@@ -11,6 +11,8 @@ mod browser;
 #[cfg(test)]
 mod calibrate;
 #[cfg(test)]
+mod clients;
+#[cfg(test)]
 mod cold_show;
 #[cfg(test)]
 mod examples;
