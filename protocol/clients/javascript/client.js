@@ -8,7 +8,7 @@
 //   const hold = await client.hold(7, [4, 5]);          // throws a CommandError: TAKEN, …
 //   const booking = await client.book(7, hold.hold, "ana@example.com");   // pay at booking.checkout_url
 
-import { CommandError, Commands } from "./commands.js";
+import { CommandError, Commands, retryWait } from "./commands.js";
 import { Connection } from "./connection.js";
 import { ShowViewer } from "./viewer.js";
 
@@ -206,10 +206,25 @@ export class Client {
   /** Sends what a viewer wants to know. No answer is waited for: what gets lost is asked for again. */
   #ask({ viewer }, ownToo = true) {
     for (const { ask, pos, booking } of viewer.takeAsks()) {
-      if (ask === "watch") this.#send({ t: "watch", show: viewer.show, ...(pos ? { pos } : {}) });
+      if (ask === "watch") this.#sendWatch(viewer.show, pos);
       else if (ask === "booking") this.#send({ t: "booking", id: this.#askId(), booking });
       else if (ownToo) this.#send({ t: "own_holds", id: this.#askId(), show: viewer.show });
     }
+  }
+
+  #sendWatch(show, pos) {
+    this.#send({ t: "watch", show, ...(pos ? { pos } : {}) });
+  }
+
+  /** A watch that is refused for a passing reason is answered by an error without an id. */
+  #watchAgain(error) {
+    const wait = retryWait(error);
+    if (wait === null) return;
+    setTimeout(() => {
+      for (const { answered, viewer } of this.#watched.values()) {
+        if (!answered) this.#sendWatch(viewer.show, viewer.map.loaded ? viewer.map.position : null);
+      }
+    }, wait);
   }
 
   #askId() {
@@ -256,7 +271,9 @@ export class Client {
   #error(message) {
     const became = this.#commands.onError(message);
     if (became !== "again") this.#tell(message);
-    if (became === "unknown" && !this.#asked.delete(message.id)) this.#emit("error", message.error);
+    if (became !== "unknown" || this.#asked.delete(message.id)) return;
+    this.#watchAgain(message.error);
+    this.#emit("error", message.error);
   }
 
   /** What is not a seat frame goes to each viewer, which knows what concerns it. */

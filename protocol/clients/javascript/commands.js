@@ -5,6 +5,11 @@ const DEADLINE_MS = 20000;
 const RETRY_MS = 500;
 const RETRYABLE = new Set(["NOT_READY", "IN_PROGRESS", "RATE_LIMITED", "OVERLOADED", "UNAVAILABLE", "DEADLINE_EXCEEDED"]);
 
+/** How long to wait before asking again; null when that would change nothing. Spread, so that a crowd comes one by one. */
+export function retryWait(error) {
+  return RETRYABLE.has(error.code) ? (error.retry_after_ms ?? RETRY_MS) * (1 + Math.random() / 2) : null;
+}
+
 /** A refusal or failure of a command: `body` is the server's error (code, message, seats, limit, …). */
 export class CommandError extends Error {
   constructor(body) {
@@ -50,10 +55,10 @@ export class Commands {
   onError({ id, error }) {
     const command = this.#pending.get(id);
     if (!command) return "unknown";
-    const wait = error.retry_after_ms ?? RETRY_MS;
-    if (RETRYABLE.has(error.code) && this.#now() + wait < command.deadline) {
+    const wait = retryWait(error);
+    if (wait !== null && this.#now() + wait < command.deadline) {
       const again = () => this.#pending.get(id) === command && this.#send(command.message);
-      setTimeout(again, wait * (1 + Math.random() / 2));
+      setTimeout(again, wait);
       return "again";
     }
     this.#settle(id).reject(new CommandError(error));

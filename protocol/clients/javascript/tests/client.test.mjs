@@ -209,6 +209,17 @@ test("a passing refusal is tried again with the same key", async (t) => {
   await hold;
 });
 
+test("a watch that is refused for now is asked again", async (t) => {
+  const { client, socket } = await connected();
+  t.after(() => client.close());
+  client.watch(7);
+  const watches = () => socket.sent.filter((message) => message.t === "watch");
+  socket.tell({ t: "error", error: { code: "NO_SUCH_SHOW", message: "there is no show 7" } });
+  socket.tell({ t: "error", error: { code: "OVERLOADED", message: "later", retry_after_ms: 5 } });
+  await until(() => watches().length === 2);
+  assert.deepEqual(watches()[1], { t: "watch", show: 7 });
+});
+
 test("a token that is refused is thrown away", async (t) => {
   const asked = [];
   const { client, socket } = await connected({ token: async (refused) => (asked.push(refused), `token-${asked.length}`) });

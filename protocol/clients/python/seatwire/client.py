@@ -38,6 +38,11 @@ def new_key() -> str:
     return secrets.token_hex(16)
 
 
+def _wait_s(error: dict) -> float:
+    """How long to wait before asking again: spread, so that a crowd comes one by one."""
+    return error.get("retry_after_ms", RETRY_S * 1000) / 1000 * random.uniform(1, 1.5)
+
+
 class Client:
     """`token(refused)` gives a token; `refused` is one that the gateway did not accept, or None."""
 
@@ -49,8 +54,8 @@ class Client:
         self._answered: set[int] = set()
         #: Commands without an answer: number -> (message, future of the answer).
         self._waiting: dict[int, tuple[dict, asyncio.Future]] = {}
-        #: A watch that is refused is answered by an error without a number.
         self._watch_error: dict | None = None
+        self._tasks: set[asyncio.Task] = set()
         self._listeners: set[asyncio.Event] = set()
         self._task: asyncio.Task | None = None
         #: Errors that answer no command; replace it to hear of them.
@@ -64,8 +69,10 @@ class Client:
 
     async def __aexit__(self, *_) -> None:
         await self._connection.close()
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
+        ending = [self._task, *self._tasks]
+        for task in ending:
+            task.cancel()
+        await asyncio.gather(*ending, return_exceptions=True)
 
     @property
     def connected(self) -> bool:
@@ -151,8 +158,7 @@ class Client:
                     error = answer["error"]
                     if error["code"] not in RETRYABLE:
                         raise CommandError(error)
-                    wait = error.get("retry_after_ms", RETRY_S * 1000) / 1000
-                    await asyncio.sleep(wait * random.uniform(1, 1.5))
+                    await asyncio.sleep(_wait_s(error))
         except TimeoutError:
             body = {"code": "DEADLINE_EXCEEDED", "message": "no answer in time"}
             self._tell({"t": "error", "id": message["id"], "error": body})
@@ -214,12 +220,15 @@ class Client:
         """Sends what a viewer wants to know. No answer is waited for: what gets lost is asked for again."""
         for ask in viewer.take_asks():
             if ask["ask"] == "watch":
-                pos = {"pos": ask["pos"]} if ask["pos"] else {}
-                await self._send({"t": "watch", "show": viewer.show, **pos})
+                await self._send_watch(viewer.show, viewer.map.position)
             elif ask["ask"] == "own_holds":
                 await self._send({"t": "own_holds", "id": next(self._numbers), "show": viewer.show})
             else:
                 await self._send({"t": "booking", "id": next(self._numbers), "booking": ask["booking"]})
+
+    async def _send_watch(self, show: int, at: tuple[int, int] | None) -> None:
+        pos = {"pos": {"g": at[0], "s": at[1]}} if at else {}
+        await self._send({"t": "watch", "show": show, **pos})
 
     async def _on_message(self, message: dict) -> None:
         if message["t"] in SEAT_FRAMES:
@@ -234,13 +243,28 @@ class Client:
             if not future.done():
                 future.set_result(message)
         elif message["t"] == "error" and "id" not in message:
-            self._watch_error = message["error"]
+            self._on_refused_watch(message["error"])
             self.on_error(message["error"])
         elif message["t"] == "push":
             self.on_push(message["push"])
         for viewer in list(self._viewers.values()):
             await self._ask(viewer)
         self._changed()
+
+    def _on_refused_watch(self, error: dict) -> None:
+        """A watch that is refused is answered by an error without a number: it is asked again, or has failed."""
+        if error["code"] in RETRYABLE:
+            task = asyncio.create_task(self._watch_again(_wait_s(error)))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        else:
+            self._watch_error = error
+
+    async def _watch_again(self, wait_s: float) -> None:
+        await asyncio.sleep(wait_s)
+        for viewer in list(self._viewers.values()):
+            if viewer.show not in self._answered:
+                await self._send_watch(viewer.show, viewer.map.position)
 
     def _tell(self, message: dict) -> None:
         for viewer in self._viewers.values():

@@ -116,8 +116,11 @@ class Breaks(unittest.IsolatedAsyncioTestCase):
             with self.assertRaises(Refused):
                 await client.hold(7, [4, 5])
 
-    async def test_a_watch_that_is_refused_is_told(self):
+    async def test_a_watch_that_is_refused_is_asked_again_or_told(self):
         async def script(gateway, socket):
+            await gateway.hears(socket, "watch")
+            busy = {"code": "OVERLOADED", "message": "later", "retry_after_ms": 5}
+            await socket.send(msgpack.packb({"t": "error", "error": busy}))
             await gateway.hears(socket, "watch")
             missing = {"code": "NO_SUCH_SHOW", "message": "there is no show 99", "field": "show"}
             await socket.send(msgpack.packb({"t": "error", "error": missing}))
