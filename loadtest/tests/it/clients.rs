@@ -3,17 +3,23 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use seatwire_loadtest::client::{PayOptions, pay};
-use seatwire_loadtest::launcher::{Process, StackOptions};
+use seatwire_loadtest::audit::{AuditOptions, audit};
+use seatwire_loadtest::client::{Http, PayOptions, pay};
+use seatwire_loadtest::launcher::{Process, Stack, StackOptions};
+use seatwire_protocol::SaleState;
+use seatwire_protocol::command::ShowsReply;
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 use tokio::time::timeout;
 
-use crate::shop::{PATIENCE, Shop};
 use crate::support::connect;
+
+/// Long enough for a busy machine; what is going to be said is said far sooner.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// An interpreter with what the client needs, and how its examples are named.
 struct Language {
@@ -97,20 +103,27 @@ async fn examples_in_other_languages_watch_and_buy() {
     if languages.is_empty() {
         return;
     }
-    let mut shop = Shop::open(StackOptions::new()).await;
+    let mut stack = Stack::start(StackOptions::new()).await.expect("the stack starts");
+    let shows = Http::default().get(&format!("{}/api/shows", stack.addresses().gateway), &[]).await.unwrap();
+    let shows: ShowsReply = shows.json().unwrap();
+    let on_sale = shows.shows.iter().filter(|show| show.sale == SaleState::Open);
+    let show = on_sale.min_by_key(|show| show.seats).expect("the demo data have a show on sale").show.to_string();
     for language in &languages {
-        watch_and_buy(&mut shop, language).await;
+        watch_and_buy(&mut stack, &show, language).await;
     }
-    shop.audit(&[("confirmed", languages.len() as u64)]).await;
+    let options = AuditOptions::default().wait(PATIENCE).require("confirmed", languages.len() as u64);
+    let report = audit(&stack.addresses(), options).await.expect("the stack can be audited");
+    println!("{}", report.into_clean().unwrap());
+    stack.shutdown().await;
 }
 
-async fn watch_and_buy(shop: &mut Shop, language: &Language) {
-    let gateway = shop.at.gateway.clone();
-    let show = shop.show.to_string();
-    let mut watcher = language.run("watch_show", &[&gateway, &show]);
+async fn watch_and_buy(stack: &mut Stack, show: &str, language: &Language) {
+    let at = stack.addresses();
+    let gateway = at.gateway.as_str();
+    let mut watcher = language.run("watch_show", &[gateway, show]);
     let first = watcher.tells("live at ").await;
 
-    let mut buyer = language.run("sell_seats", &[&gateway, &show, "2", "ana@example.com"]);
+    let mut buyer = language.run("sell_seats", &[gateway, show, "2", "ana@example.com"]);
     buyer.tells("held ").await;
     let held = number(&first, "held") + 2;
     watcher.says("that two seats are held", |line| line.starts_with("live") && number(line, "held") == held).await;
@@ -123,17 +136,17 @@ async fn watch_and_buy(shop: &mut Shop, language: &Language) {
     watcher.says("that they are booked", |line| line.starts_with("live") && number(line, "booked") == booked).await;
 
     let id = booking.split(' ').next().unwrap();
-    let ledger = connect(&shop.at.postgres).await;
+    let ledger = connect(&at.postgres).await;
     let in_ledger = "SELECT state, seats FROM bookings WHERE replace(id::text, '-', '') = $1";
     let row = ledger.query_one(in_ledger, &[&id]).await.unwrap();
     assert_eq!((row.get::<_, &str>(0), row.get::<_, i32>(1)), ("CONFIRMED", 2));
 
-    let mut refused = language.run("sell_seats", &[&gateway, &show, "99", "ana@example.com"]);
+    let mut refused = language.run("sell_seats", &[gateway, show, "99", "ana@example.com"]);
     assert_eq!(refused.ends().await.code(), Some(1), "nobody may hold 99 seats");
 
-    shop.stack.kill(Process::Gateway(0));
+    stack.kill(Process::Gateway(0));
     watcher.tells("not live").await;
-    shop.stack.restart(Process::Gateway(0)).await.unwrap();
+    stack.restart(Process::Gateway(0)).await.unwrap();
     let again = watcher.tells("live at ").await;
     assert!(number(&again, "booked") >= booked, "{again}");
     assert!(watcher.interrupt().await.success());
