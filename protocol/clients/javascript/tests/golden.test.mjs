@@ -13,6 +13,7 @@ import { read, write } from "./reader/strict.mjs";
 function shape(kind, rest) {
   if (kind !== "command" && kind !== "reply") return messages[kind];
   const name = Object.keys(messages.operations).find((operation) => rest.startsWith(operation));
+  assert.ok(name, `${kind}.${rest} is a new operation: add it to reader/messages.mjs`);
   return messages.operations[name][kind === "command" ? 1 : 2];
 }
 

@@ -134,7 +134,10 @@ def _snapshot(cursor: Cursor, show: int) -> dict:
     if count > SEATS_MAX:
         raise WireError("too many seats")
     packed = cursor.take((count + 3) // 4)
-    frame["seats"] = "".join(LETTERS[packed[seat // 4] >> (6 - 2 * (seat % 4)) & 3] for seat in range(count))
+    letters = "".join(LETTERS[byte >> shift & 3] for byte in packed for shift in (6, 4, 2, 0))
+    if letters[count:].strip(LETTERS[0]):
+        raise WireError("bits behind the last seat")
+    frame["seats"] = letters[:count]
     return frame
 
 

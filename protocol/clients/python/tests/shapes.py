@@ -239,4 +239,10 @@ OPERATIONS = {
     "get_positions": (0x31, Record(shows=List(SHOW)), Record(positions=List(OrNil(POSITION)))),
     "list_shows": (0x40, Record(show_=SHOW, city_=TEXT, date_=TEXT, movie_=TEXT), Record(shows=List(SHOW_INFO))),
     "get_layout": (0x41, Record(show=SHOW), LAYOUT),
+    "log_out": (0x50, Record(customer=CUSTOMER, issued_at_ms=NUMBER, keep_ms=NUMBER), Record(before_ms=NUMBER)),
+    "get_logouts": (
+        0x51,
+        Record(after_=CUSTOMER, within_ms_=NUMBER),
+        Record(logouts=List(Record(customer=CUSTOMER, before_ms=NUMBER)), more=BOOL),
+    ),
 }

@@ -30,7 +30,9 @@ def shape(kind: str, rest: str):
     """The shape of a MessagePack body by the name of its vector: `client.hold_best`, `reply.own_holds`."""
     if kind not in ("command", "reply"):
         return {"client": shapes.CLIENT, "server": shapes.SERVER, "control": shapes.CONTROL, "error": shapes.ERROR}[kind]
-    _, command, reply = next(found for name, found in shapes.OPERATIONS.items() if rest.startswith(name))
+    fitting = [found for name, found in shapes.OPERATIONS.items() if rest.startswith(name)]
+    assert fitting, f"{kind}.{rest} is a new operation: add it to shapes.py"
+    _, command, reply = fitting[0]
     return command if kind == "command" else reply
 
 

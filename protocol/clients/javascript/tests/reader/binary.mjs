@@ -84,8 +84,9 @@ export function readSeatFrame(bytes) {
     const count = from.varint();
     if (count > SEATS_MAX) refuse("too many seats");
     const packed = from.take(Math.ceil(count / 4));
-    const seats = Array.from({ length: count }, (_, seat) => LETTERS[(packed[seat >> 2] >> (6 - 2 * (seat & 3))) & 3]).join("");
-    return from.end({ ...head, seats });
+    const letters = Array.from({ length: packed.length * 4 }, (_, seat) => LETTERS[(packed[seat >> 2] >> (6 - 2 * (seat & 3))) & 3]);
+    if (letters.slice(count).some((letter) => letter !== LETTERS[0])) refuse("bits behind the last seat");
+    return from.end({ ...head, seats: letters.slice(0, count).join("") });
   }
   if (kind === 2) {
     const head = { t: "delta", show, g, from: from.varint(), to: from.varint(), sale: from.sale(), viewers: from.varint() };

@@ -107,4 +107,10 @@ export const operations = {
     record({ shows: list(showInfo) }),
   ],
   get_layout: [0x41, record({ show }), layout],
+  log_out: [0x50, record({ customer, issued_at_ms: number, keep_ms: number }), record({ before_ms: number })],
+  get_logouts: [
+    0x51,
+    record({ "after?": customer, "within_ms?": number }),
+    record({ logouts: list(record({ customer, before_ms: number })), more: bool }),
+  ],
 };
