@@ -94,9 +94,19 @@ enum Act {
     Reload { show: ShowId },
     /// Counts what waits in the queues, and what is parked and waits for you
     Backlog,
+    /// Lists the parked rows, the oldest first: what each is about, since when, and why
+    Parked,
     /// Gives a parked row another try
     Requeue {
-        /// inbox-NUMBER, outbox-NUMBER, refund-UUID, bus-UUID or mail-UUID
+        /// The row, as `parked` lists it: inbox-NUMBER, outbox-NUMBER, refund-UUID, bus-UUID or mail-UUID
+        #[arg(value_name = "ROW")]
+        id: String,
+    },
+    /// Ends the wait of a parked row that you have looked at: an event that is not ours, or a mail that nobody gets.
+    /// What money or seats depend on can only be requeued
+    Dismiss {
+        /// The row, as `parked` lists it
+        #[arg(value_name = "ROW")]
         id: String,
     },
 }
@@ -162,6 +172,8 @@ pub async fn run(args: AdminArgs) -> Result<String, AdminError> {
         }
         Act::Reload { show: of } => (Method::POST, format!("{}/reload", show(of)), Value::Null),
         Act::Backlog => (Method::GET, "/admin/backlog".to_owned(), Value::Null),
+        Act::Parked => (Method::GET, "/admin/parked".to_owned(), Value::Null),
+        Act::Dismiss { id } => (Method::POST, format!("/admin/dismiss/{}", percent_encoded(id)), Value::Null),
         Act::Requeue { id } => (Method::POST, format!("/admin/requeue/{}", percent_encoded(id)), Value::Null),
     };
     let answer = core.call(method, &path, &body).await?;
@@ -171,6 +183,8 @@ pub async fn run(args: AdminArgs) -> Result<String, AdminError> {
     Ok(match &args.act {
         Act::History { .. } => print::history(&answer),
         Act::Holds { .. } => print::holds(&answer),
+        Act::Backlog => print::backlog(&answer),
+        Act::Parked => print::parked(&answer),
         _ => print::fields(&answer),
     })
 }

@@ -15,6 +15,7 @@ pub mod keys;
 pub mod logouts;
 pub mod orders;
 pub mod outbox;
+pub mod parked;
 pub mod payments;
 pub mod pool;
 mod queue;

@@ -23,6 +23,45 @@ pub(super) fn holds(answer: &Value) -> String {
     table(&["HOLD", "CUSTOMER", "PHASE", "LEFT", "SEATS"], rows.collect(), "no live holds")
 }
 
+/// `GET …/backlog`: a line a queue, then how far consumers of the bus are.
+pub(super) fn backlog(answer: &Value) -> String {
+    let count = |name: String| answer.get(name).and_then(Value::as_u64);
+    let queues = ["inbox", "outbox", "refunds", "bus", "mail"].map(|queue| {
+        let number = |name: String| count(name).map_or_else(|| "-".to_owned(), |count| count.to_string());
+        let oldest =
+            count(format!("{queue}_oldest_ms")).map_or_else(|| "-".to_owned(), |ms| format!("{} s", ms / 1_000));
+        vec![queue.to_owned(), number(queue.to_owned()), number(format!("{queue}_parked")), oldest]
+    });
+    let mut out = table(&["QUEUE", "WAITING", "PARKED", "OLDEST"], queues.to_vec(), "");
+    let groups = answer.get("bus_groups").and_then(Value::as_object).into_iter().flatten();
+    for (group, at) in groups {
+        out.push_str(&format!(
+            "\nbus group {group}: {} behind, {} not acknowledged",
+            text(at, "lag"),
+            text(at, "pending")
+        ));
+    }
+    if let Some(error) = answer.get("bus_error") {
+        out.push_str(&format!("\nthe bus can't be asked: {}", plain(error)));
+    }
+    if ["inbox", "outbox", "refunds", "bus", "mail"].iter().any(|queue| count(format!("{queue}_parked")) > Some(0)) {
+        out.push_str("\nparked rows wait for you: see `parked`");
+    }
+    out
+}
+
+/// `GET …/parked`.
+pub(super) fn parked(answer: &Value) -> String {
+    let rows = each(answer, "parked")
+        .iter()
+        .map(|row| ["row", "since", "failures", "what", "why", "may"].map(|field| text(row, field)).to_vec());
+    let mut out = table(&["ROW", "SINCE", "FAILED", "WHAT", "WHY", "YOU MAY"], rows.collect(), "nothing is parked");
+    if answer.get("more") == Some(&Value::Bool(true)) {
+        out.push_str("\nand more");
+    }
+    out
+}
+
 /// Anything else: one line a field, inner fields behind a dot.
 pub(super) fn fields(answer: &Value) -> String {
     let mut rows = Vec::new();
@@ -97,6 +136,19 @@ mod tests {
                         2026-11-21T10:00:00Z  operator  available -> blocked  block  -        2";
         assert_eq!(printed, expected);
         assert_eq!(holds(&json!({ "holds": [] })), "no live holds");
+        assert_eq!(parked(&json!({ "parked": [], "more": false })), "nothing is parked");
+        let counts = json!({ "inbox": 2, "inbox_parked": 1, "outbox": 0, "outbox_parked": 0, "refunds": 0,
+            "refunds_parked": 0, "bus": 7, "bus_parked": 0, "bus_oldest_ms": 61_000, "mail": 0, "mail_parked": 0,
+            "mail_oldest_ms": 0, "bus_groups": { "tickets": { "lag": 3, "pending": 1 } } });
+        let expected = "QUEUE    WAITING  PARKED  OLDEST\n\
+                        inbox    2        1       -\n\
+                        outbox   0        0       -\n\
+                        refunds  0        0       -\n\
+                        bus      7        0       61 s\n\
+                        mail     0        0       0 s\n\
+                        bus group tickets: 3 behind, 1 not acknowledged\n\
+                        parked rows wait for you: see `parked`";
+        assert_eq!(backlog(&counts), expected);
         assert_eq!(fields(&json!({ "show": 1, "live": { "held": 2 } })), "live.held  2\nshow       1");
     }
 }

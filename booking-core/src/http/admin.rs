@@ -13,7 +13,9 @@
 //! | `POST /admin/bookings/{booking}/cancel` | cancels a booking, with its refund |
 //! | `POST /admin/shows/{show}/reload` | starts a new generation and loads the map again |
 //! | `GET /admin/backlog` | rows that wait, and rows that wait for an operator |
+//! | `GET /admin/parked` | the rows that wait for an operator: what, since when, why |
 //! | `POST /admin/requeue/{id}` | tries a parked row again |
+//! | `POST /admin/dismiss/{id}` | ends the wait of a row that no money or seat depends on |
 
 mod cancel;
 
@@ -37,6 +39,9 @@ use crate::commands::{db_error, no_such_show, saga_outcome, settled};
 use crate::db;
 use crate::events::GroupLag;
 
+/// Parked rows in one answer.
+const PARKED_MAX: i64 = 100;
+
 type Shared = State<Arc<App>>;
 type Answer = Result<Json<Value>, Failure>;
 
@@ -54,7 +59,9 @@ pub(super) fn router(app: Arc<App>) -> Router {
         .route("/bookings/{booking}/cancel", post(cancel::booking))
         .route("/shows/{show}/reload", post(reload))
         .route("/backlog", get(backlog))
+        .route("/parked", get(parked))
         .route("/requeue/{id}", post(requeue))
+        .route("/dismiss/{id}", post(dismiss))
         .layer(middleware::from_fn_with_state(Arc::clone(&app), check_token))
         .with_state(app)
 }
@@ -248,6 +255,23 @@ async fn backlog(State(app): Shared) -> Answer {
         answer.insert(name.to_owned(), bus);
     }
     Ok(Json(answer))
+}
+
+async fn parked(State(app): Shared) -> Answer {
+    let mut rows = app.saga.parked(PARKED_MAX + 1).await.map_err(db_error)?;
+    let most = usize::try_from(PARKED_MAX).unwrap_or(usize::MAX);
+    let more = rows.len() > most;
+    rows.truncate(most);
+    Ok(Json(json!({ "parked": rows, "more": more })))
+}
+
+async fn dismiss(State(app): Shared, Path(id): Path<String>) -> Answer {
+    if app.saga.dismiss(&id).await.map_err(db_error)? {
+        tracing::info!(id, "operator dismissed a parked row");
+        return Ok(Json(json!({ "dismissed": id })));
+    }
+    let error = ErrorBody::bad_request("id", format!("no parked row {id} that may be dismissed"));
+    Err(Failure::new(StatusCode::NOT_FOUND, error))
 }
 
 async fn requeue(State(app): Shared, Path(id): Path<String>) -> Answer {

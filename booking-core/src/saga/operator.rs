@@ -4,11 +4,11 @@
 use serde::Serialize;
 
 use seatwire_protocol::{SaleState, SeatIndex, ShowId};
-use uuid::Uuid;
 
 use super::effects::{Cause, Committed, record};
 use super::{Saga, SagaError};
 use crate::db::events::{self, Consumer};
+use crate::db::parked::{self, Parked, ParkedRow};
 use crate::db::seats::{LockedSeat, SeatChange, change_seats, conflicts, lock_seats};
 use crate::db::{Conn, DbError, End, TryError, inbox, outbox, refunds, shows};
 use crate::holds::Refusal;
@@ -234,52 +234,39 @@ impl Saga {
             .await
     }
 
-    /// Gives a parked row a fresh start: `inbox-12`, `outbox-7`, `refund-<uuid>`, `bus-<uuid>` or `mail-<uuid>`. `false`
-    /// when there is no such parked row.
+    /// Rows that wait for an operator, the oldest first.
     ///
     /// # Errors
     /// [`DbError`].
-    pub async fn requeue(&self, id: &str) -> Result<bool, DbError> {
-        let Some(row) = Parked::parse(id) else { return Ok(false) };
+    pub async fn parked(&self, limit: i64) -> Result<Vec<Parked>, DbError> {
+        parked::list(self.db(), limit).await
+    }
+
+    /// Gives a parked row a fresh start, by its name in [`Self::parked`]. `false` when there is no such parked row.
+    ///
+    /// # Errors
+    /// [`DbError`].
+    pub async fn requeue(&self, name: &str) -> Result<bool, DbError> {
+        let Ok(row) = name.parse::<ParkedRow>() else { return Ok(false) };
         let requeued = self
             .db()
-            .write("requeue", move |conn| {
-                Box::pin(async move {
-                    Ok(End::Commit(match row {
-                        Parked::Inbox(row) => inbox::requeue(conn, row).await?,
-                        Parked::Outbox(row) => outbox::requeue(conn, row).await?,
-                        Parked::Refund(row) => refunds::requeue(conn, row).await?,
-                        Parked::Event(consumer, event) => events::requeue(conn, consumer, event).await?,
-                    }))
-                })
-            })
+            .write("requeue", move |conn| Box::pin(async move { Ok(End::Commit(parked::requeue(conn, row).await?)) }))
             .await?;
         self.inner.wake.settle.notify_one();
         self.inner.wake.refunds.notify_one();
         self.inner.wake.events.wake();
         Ok(requeued)
     }
-}
 
-#[derive(Clone, Copy)]
-enum Parked {
-    Inbox(i64),
-    Outbox(i64),
-    Refund(Uuid),
-    Event(Consumer, Uuid),
-}
-
-impl Parked {
-    fn parse(id: &str) -> Option<Self> {
-        let (table, row) = id.split_once('-')?;
-        match table {
-            "inbox" => row.parse().ok().map(Self::Inbox),
-            "outbox" => row.parse().ok().map(Self::Outbox),
-            "refund" => row.parse().ok().map(Self::Refund),
-            "bus" => row.parse().ok().map(|event| Self::Event(Consumer::Bus, event)),
-            "mail" => row.parse().ok().map(|event| Self::Event(Consumer::Mail, event)),
-            _ => None,
-        }
+    /// Ends the wait of a parked row that no money or seat depends on. `false` when there is none of this name.
+    ///
+    /// # Errors
+    /// [`DbError`].
+    pub async fn dismiss(&self, name: &str) -> Result<bool, DbError> {
+        let Ok(row) = name.parse::<ParkedRow>() else { return Ok(false) };
+        self.db()
+            .write("dismiss", move |conn| Box::pin(async move { Ok(End::Commit(parked::dismiss(conn, row).await?)) }))
+            .await
     }
 }
 

@@ -56,7 +56,37 @@ async fn an_operator_can_do_on_the_command_line_what_the_core_allows() {
     assert!(run(&["show", &show, "--json"]).await.contains("\"closed\""));
     run(&["open", &show]).await;
     assert!(run(&["reload", &show]).await.contains("generation"));
-    assert!(run(&["backlog"]).await.contains("refunds_parked"));
+    assert!(run(&["backlog"]).await.contains("refunds  0        0"));
+    // What somebody else's payment on the same account leaves behind.
+    let sql = world.sql().await;
+    let foreign =
+        "INSERT INTO payment_events (provider, body_hash, source, kind, order_id, payment_id, body, processed_at,
+            result, parked_at)
+        SELECT 'razorpay', sha256(p::bytea), 'webhook', 'payment.captured', 'order_x', p, '{}', r, 'quarantined', now()
+        FROM (VALUES ('pay_x', now()), ('pay_y', now())) v (p, r)";
+    sql.batch_execute(foreign).await.unwrap();
+    sql.batch_execute(
+        "UPDATE payment_events SET processed_at = NULL, result = NULL, failures = 5, last_error = 'why'
+        WHERE payment_id = 'pay_y'",
+    )
+    .await
+    .unwrap();
+    assert!(run(&["backlog"]).await.contains("parked rows wait for you"));
+    let parked = run(&["parked"]).await;
+    let row = |payment: &str| {
+        let line = parked.lines().find(|line| line.contains(payment)).unwrap_or_else(|| panic!("{parked}"));
+        (line.split_whitespace().next().unwrap().to_owned(), line.to_owned())
+    };
+    let ((done, told_done), (failed, told_failed)) = (row("pay_x"), row("pay_y"));
+    assert!(told_done.contains("payment.captured order_x pay_x") && told_done.contains("quarantined"), "{parked}");
+    assert!(told_done.ends_with("quarantined  dismiss") && told_failed.ends_with("requeue"), "{parked}");
+    assert!(run(&["dismiss", &done]).await.contains(&done));
+    for refused in [&["dismiss", &done], &["dismiss", &failed], &["requeue", &done], &["requeue", "all"]] {
+        let ran = admin(core, Some(SECRET), refused).await;
+        assert!(ran.code == Some(1) && ran.error.contains("no parked row"), "{refused:?}: {}", ran.error);
+    }
+    run(&["requeue", &failed]).await;
+    assert_eq!(run(&["parked"]).await.trim(), "nothing is parked");
 
     let again = world.hold("bob", held.show, "k9", &[1]).await.unwrap();
     let pending = world.book("bob", &again, "b1").await.unwrap();

@@ -11,6 +11,7 @@ const NOT_THE_SAGA: [&str; 3] = ["failpoints.rs", "db/tests.rs", "seed.rs"];
 /// what it is about.
 pub(super) const EXEMPT: &[(&str, &str)] = &[
     ("requeue", "an operator's answer to a parked row, which takes five faults of its own"),
+    ("dismiss", "an operator's answer to a parked row that is done"),
     ("adopt_order", "an order of ours whose claim did not commit and that was paid all the same"),
     ("finish_event", "ends an event that changes nothing: another system's, or unreadable"),
     ("cancel_show", "cancelling a whole show: no route here yet"),
