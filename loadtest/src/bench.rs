@@ -3,14 +3,26 @@
 
 mod capture;
 pub(crate) mod cpu;
+mod crowd;
 mod driver;
+mod edge;
 mod expiry;
+mod fanout;
 mod holds;
+mod joins;
+mod memory;
+mod pin;
 mod port;
+mod publisher;
 mod raw;
 mod report;
 mod rig;
+mod sends;
+mod shows;
+mod slow;
 mod snapshot;
+mod stream;
+mod viewers;
 mod visible;
 mod work;
 
@@ -43,6 +55,10 @@ pub struct BenchArgs {
         value_delimiter = ','
     )]
     shapes: Vec<holds::Shape>,
+    /// Length of the sale after which `viewers` looks at the memory again, in seconds.
+    #[arg(long, env = "SEATWIRE_BENCH_BUSY", default_value_t = 60, value_name = "SECONDS",
+          value_parser = clap::value_parser!(u64).range(1..=3_600))]
+    busy: u64,
     /// Write the figures to this file too, as one JSON object.
     #[arg(long, env = "SEATWIRE_BENCH_JSON", value_name = "FILE")]
     json: Option<PathBuf>,
@@ -58,6 +74,16 @@ enum Bench {
     Expiry,
     /// The whole map of 20,000 seats, beside a plain GET of 5,000 bytes.
     Snapshot,
+    /// Seat changes to thousands of viewers, beside the raw `send()` loop.
+    Fanout,
+    /// Memory and processor time of ten thousand viewers to whom nothing happens.
+    Viewers,
+    /// A thousand viewers that take nothing, and what they do to the others.
+    Slow,
+    /// Herds: storms of joins, reconnects, a drain, a rolling restart, ten thousand shows subscribed again.
+    Joins,
+    /// Lost messages found, and the size of whole maps.
+    Stream,
 }
 
 fn rounds(text: &str) -> Result<usize, String> {
@@ -74,6 +100,11 @@ pub async fn run(args: BenchArgs) -> anyhow::Result<()> {
         Bench::Visible => visible::run(&args).await,
         Bench::Expiry => expiry::run(&args).await,
         Bench::Snapshot => snapshot::run(&args).await,
+        Bench::Fanout => fanout::run(&args).await,
+        Bench::Viewers => viewers::run(&args).await,
+        Bench::Slow => slow::run(&args).await,
+        Bench::Joins => joins::run(&args).await,
+        Bench::Stream => stream::run(&args).await,
     }
 }
 

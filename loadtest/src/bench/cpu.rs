@@ -1,16 +1,47 @@
-//! Processor time that other processes have used, in nanoseconds: unlike wall-clock rates it stays comparable on a
+//! Processor time that processes and threads have used, in nanoseconds: unlike wall-clock rates it stays comparable on a
 //! machine that others use too.
 
 use std::fs;
+use std::path::Path;
+
+/// What the scheduler knows of a process or thread.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Used {
+    /// On a processor.
+    pub(super) nanos: u64,
+    /// Ready to run, while others had the processor.
+    pub(super) waited: u64,
+}
+
+impl Used {
+    /// From an earlier look until this one.
+    pub(super) fn since(self, earlier: Self) -> Self {
+        let nanos = self.nanos.saturating_sub(earlier.nanos);
+        Self { nanos, waited: self.waited.saturating_sub(earlier.waited) }
+    }
+}
 
 /// Of all threads of a process so far.
 pub(crate) fn of_process(pid: u32) -> u64 {
-    let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else { return 0 };
-    let of_thread = |entry: fs::DirEntry| {
-        let text = fs::read_to_string(entry.path().join("schedstat")).ok()?;
-        text.split(' ').next()?.parse::<u64>().ok()
-    };
-    threads.filter_map(Result::ok).filter_map(of_thread).sum()
+    used_by_process(pid).nanos
+}
+
+/// The same, with the time that they waited.
+pub(super) fn used_by_process(pid: u32) -> Used {
+    let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else { return Used::default() };
+    let all = threads.filter_map(Result::ok).filter_map(|entry| used(&entry.path()));
+    all.fold(Used::default(), |sum, one| Used { nanos: sum.nanos + one.nanos, waited: sum.waited + one.waited })
+}
+
+/// Of the calling thread.
+pub(super) fn used_here() -> Used {
+    used(Path::new("/proc/thread-self")).unwrap_or_default()
+}
+
+fn used(thread: &Path) -> Option<Used> {
+    let text = fs::read_to_string(thread.join("schedstat")).ok()?;
+    let mut numbers = text.split_ascii_whitespace().map(str::parse);
+    Some(Used { nanos: numbers.next()?.ok()?, waited: numbers.next()?.ok()? })
 }
 
 /// Nanoseconds as microseconds, for each of `operations`.

@@ -86,7 +86,7 @@ fn line(input: &[u8], at: usize) -> Option<(&[u8], usize)> {
 }
 
 /// The first string of a list.
-fn code(value: &[u8]) -> &[u8] {
+pub(super) fn code(value: &[u8]) -> &[u8] {
     let first = line(value, 0).and_then(|(_, at)| line(value, at));
     first.and_then(|(_, at)| line(value, at)).map_or(b"", |(code, _)| code)
 }

@@ -80,7 +80,7 @@ impl Report {
             bench,
             build: if cfg!(debug_assertions) { "debug" } else { "release" },
             date: OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_default(),
-            cores: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            cores: cores(),
             cpu: cpu_model(),
             redis,
             load_average: [load_average(); 2],
@@ -119,6 +119,15 @@ impl Report {
 
 fn short(figure: f64) -> String {
     if figure.abs() >= 100.0 { format!("{figure:.0}") } else { format!("{figure:.2}") }
+}
+
+/// Of the machine: this process may be pinned to one of them.
+fn cores() -> usize {
+    let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    match info.lines().filter(|line| line.starts_with("processor")).count() {
+        0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+        cores => cores,
+    }
 }
 
 fn cpu_model() -> String {

@@ -31,3 +31,25 @@ fn writes_every_figure_with_its_reference_as_one_object() {
     assert!(figure("grant share, 2x8")["met"].is_boolean());
     assert!(String::from_utf8_lossy(&output.stdout).contains("hold and release pairs, 2x8"));
 }
+
+#[test]
+fn a_crowd_reads_what_a_gateway_writes_and_loses_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("stream.json");
+    let output = Command::new(env!("CARGO_BIN_EXE_loadtest"))
+        .args(["bench", "stream", "--seconds", "1", "--rounds", "1", "--json"])
+        .arg(&file)
+        .output()
+        .unwrap();
+    // The program fails when a frame does not fit its viewer's position, or when a map differs from the core's.
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let report: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).expect("one JSON object");
+    let figures = report["figures"].as_array().unwrap();
+    let names = ["snapshot of 20,000 seats", "snapshot of 500 seats"];
+    for name in names {
+        let figure = figures.iter().find(|figure| figure["name"] == name).unwrap_or_else(|| panic!("{name}: {report}"));
+        assert_eq!(figure["met"], true, "{figure}");
+    }
+    let lost = figures.iter().find(|figure| figure["name"] == "a lost last message is made up for, most").unwrap();
+    assert!(lost["measured"].as_f64() > lost["reference"].as_f64(), "{report}");
+}
