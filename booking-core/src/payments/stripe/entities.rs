@@ -85,11 +85,13 @@ pub(super) fn order(object: Value) -> Result<Order, serde_json::Error> {
     Ok(Order { id: intent.id, receipt, amount: intent.amount, currency: intent.currency.to_uppercase() })
 }
 
-/// The payment that a PaymentIntent tells of: its charge succeeded, or failed. `None` while it is under way. A charge
-/// that has no id can't be matched with anything later, so it is an error.
+/// The payment that a PaymentIntent tells of: its charge succeeded, or failed. `None` while it is under way, and when it
+/// received another amount than it is for: that is a sum, and what each charge took only the charge tells. A charge that
+/// has no id can't be matched with anything later, so it is an error.
 pub(super) fn intent(object: Value) -> Result<Option<Payment>, serde_json::Error> {
     let intent: PaymentIntent = serde_json::from_value(object)?;
     let (status, amount, charge) = match intent.status.as_str() {
+        "succeeded" if intent.amount_received != intent.amount => return Ok(None),
         "succeeded" => {
             let newest = || intent.charges.and_then(|charges| charges.data.into_iter().next());
             let charge = intent.latest_charge.or_else(newest);
@@ -147,6 +149,14 @@ mod tests {
         assert_eq!((payment.id.as_str(), payment.order.as_str(), payment.currency.as_str()), ("ch_1", "pi_1", "INR"));
         assert_eq!(intent(older).unwrap().as_ref(), Some(&payment));
         assert_eq!(charge(of_charge).unwrap(), Some(payment));
+    }
+
+    #[test]
+    fn a_sum_that_is_not_the_intents_amount_is_no_payment() {
+        // Two charges: of 499, and of 500 after that one.
+        let summed = json!({"id": "pi_1", "amount": 500, "amount_received": 999, "currency": "inr",
+            "status": "succeeded", "latest_charge": "ch_2"});
+        assert_eq!(intent(summed).unwrap(), None);
     }
 
     #[test]
