@@ -5,8 +5,9 @@ use serde_json::{Value, json};
 use crate::provider::entities::{Order, OrderStatus, Payment, PaymentStatus, Refund, RefundStatus};
 use crate::provider::ledger::Ledger;
 
-/// A PaymentIntent, with its latest charge.
+/// A PaymentIntent, with its latest charge. What it received is what that charge took: charges are never added up.
 pub(crate) fn payment_intent(order: &Order, latest: Option<&Payment>) -> Value {
+    let received = latest.filter(|payment| payment.captured()).map_or(0, |payment| payment.amount);
     let under_way = latest.is_some_and(|payment| payment.status == PaymentStatus::Authorized);
     let status = match order.status {
         OrderStatus::Paid => "succeeded",
@@ -20,7 +21,7 @@ pub(crate) fn payment_intent(order: &Order, latest: Option<&Payment>) -> Value {
     });
     json!({
         "id": order.id, "object": "payment_intent", "amount": order.amount, "amount_capturable": 0,
-        "amount_received": order.amount_paid, "automatic_payment_methods": {"enabled": true}, "canceled_at": null,
+        "amount_received": received, "automatic_payment_methods": {"enabled": true}, "canceled_at": null,
         "capture_method": "automatic", "client_secret": format!("{}_secret_simulation", order.id),
         "confirmation_method": "automatic", "created": order.created_at, "currency": order.currency.to_lowercase(),
         "customer": null, "last_payment_error": error, "latest_charge": latest.map(|payment| &payment.id),
