@@ -287,6 +287,10 @@ impl Saga {
                 if !inbox::lock(conn, event).await? {
                     return Ok(End::Rollback(()));
                 }
+                // Storing a payment locks its booking as well, by the foreign key: first, as everywhere.
+                if let Some(booking) = booking {
+                    bookings::lock(conn, booking).await?;
+                }
                 payments::upsert_and_lock(conn, provider, &payment, booking).await?;
                 inbox::done(conn, event, "payment_failed", false).await?;
                 Ok(End::Commit(()))
