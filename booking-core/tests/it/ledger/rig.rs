@@ -80,6 +80,35 @@ impl Rig {
         Self { postgres, redis, db, holds, saga, sql, show, webhooks, shapes, provider, _provider, _folder }
     }
 
+    /// For tests in which nothing is killed.
+    pub(super) async fn without_fsync(&self) {
+        for setting in ["fsync", "synchronous_commit"] {
+            self.sql.batch_execute(&format!("ALTER SYSTEM SET {setting} = off")).await.unwrap();
+        }
+        self.sql.batch_execute("SELECT pg_reload_conf()").await.unwrap();
+    }
+
+    /// A show of its own like the seeded cinema, all its seats free.
+    pub(super) async fn new_show(&self) -> ShowId {
+        // The catalogue's columns are many and may grow; those that must differ are few.
+        let columns = "SELECT string_agg(column_name, ', ') FROM information_schema.columns
+            WHERE table_name = 'shows' AND column_name NOT IN ('id', 'starts_at', 'sale', 'cancelled_at', 'cancel_done_at')";
+        let columns = self.text(columns).await;
+        let show = format!(
+            "INSERT INTO shows ({columns}, starts_at, sale)
+            SELECT {columns}, (SELECT max(starts_at) FROM shows) + interval '1 minute', 'open' FROM shows WHERE id = 1
+            RETURNING id"
+        );
+        let id = self.count(&show).await;
+        let rest = format!(
+            "INSERT INTO show_seats (show_id, seat, label, tier, price)
+                SELECT {id}, seat, label, tier, price FROM show_seats WHERE show_id = 1;
+            INSERT INTO show_streams (show_id) VALUES ({id})"
+        );
+        self.sql.batch_execute(&rest).await.unwrap();
+        ShowId::new(id.unsigned_abs()).unwrap()
+    }
+
     /// Another core with holds of its own, on the same ledger.
     pub(super) fn another(&self, redis: &Redis) -> (HoldStore, Saga) {
         let holds = hold_store(redis, &self.db);

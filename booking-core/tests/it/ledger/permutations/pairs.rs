@@ -3,7 +3,7 @@
 use super::all_steps;
 use super::schedule::{Scene, walk};
 use super::stage::{Side, Stage};
-use super::wire::LOCKING;
+use super::wire::{LOCKING, PAYING, ROWS};
 
 use Side::{Left, Right};
 
@@ -127,6 +127,18 @@ async fn two_sessions_come_to_no_unexpected_end() {
     })
     .await;
 
+    // A payment's foreign key locks the booking too: whoever stores one before has the order wrong.
+    let scene =
+        Scene::new("settle, settle: declined and captured", &["ann CONFIRMED kept | settle: done, settle: done"])
+            .stopping(PAYING);
+    schedules += walk(stage, &scene, async |n| {
+        let booking = stage.pending("ann", n, &[0, 1]).await;
+        stage.told(&booking, "late", "failed").await;
+        stage.paid(&booking, "late").await;
+        vec![stage.settle(0), stage.settle(1)]
+    })
+    .await;
+
     let scene = Scene::new(
         "settle, cancel",
         &[
@@ -151,4 +163,142 @@ async fn two_sessions_come_to_no_unexpected_end() {
     })
     .await;
     println!("two sessions: {schedules} schedules");
+}
+
+/// An operator cancels a booking or its whole show.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn an_operator_and_another_session_come_to_no_unexpected_end() {
+    let stage = &Stage::new(Some(if all_steps() { LOCKING } else { ROWS })).await;
+    let mut schedules = 0;
+    let scene = Scene::new(
+        "operator, settle",
+        &[
+            "ann CANCELLED booking_cancelled | operator: Cancelled, settle: done",
+            "ann CANCELLED cancel | operator: Cancelled, settle: done",
+        ],
+    );
+    schedules += walk(stage, &scene, async |n| {
+        let booking = stage.pending("ann", n, &[0, 1]).await;
+        stage.paid(&booking, "late").await;
+        vec![stage.cancel_by_operator(0, &booking), stage.settle(1)]
+    })
+    .await;
+
+    let scene = Scene::new(
+        "operator, expire",
+        &["ann CANCELLED | operator: Cancelled, expire: 0 ended", "ann EXPIRED | operator: Expired, expire: 1 ended"],
+    );
+    schedules += walk(stage, &scene, async |n| {
+        let booking = stage.overdue("ann", n, &[0, 1]).await;
+        vec![stage.cancel_by_operator(0, &booking), stage.expire(1)]
+    })
+    .await;
+
+    let scene = Scene::new(
+        "operator, cancel: a confirmed booking",
+        &["ann CANCELLED cancel | operator: Cancelled, cancel: Cancelled"],
+    );
+    schedules += walk(stage, &scene, async |n| {
+        let booking = stage.confirmed("ann", n, &[0, 1]).await;
+        vec![stage.cancel_by_operator(0, &booking), stage.cancel(1, "ann", n, &booking, "c")]
+    })
+    .await;
+
+    let scene = Scene::new(
+        "cancel, settle: a confirmed booking, and a second payment",
+        &[
+            "ann CANCELLED booking_cancelled+cancel | cancel: Cancelled, settle: done",
+            "ann CANCELLED cancel+second_payment | cancel: Cancelled, settle: done",
+        ],
+    );
+    schedules += walk(stage, &scene, async |n| {
+        let booking = stage.confirmed("ann", n, &[0, 1]).await;
+        stage.paid(&booking, "second").await;
+        vec![stage.cancel(0, "ann", n, &booking, "c"), stage.settle(1)]
+    })
+    .await;
+
+    let scene = Scene::new(
+        "cancel show, book",
+        &["ann CANCELLED | cancel show: 1 ended, book: Pending", "nothing | cancel show: 0 ended, book: Taken"],
+    );
+    schedules += walk(stage, &scene, async |n| {
+        stage.own_show().await;
+        let hold = stage.hold(Left, "ann", n, &[0, 1]).await;
+        vec![stage.cancel_show(0), stage.book(1, Left, "ann", n, hold)]
+    })
+    .await;
+
+    let scene = Scene::new(
+        "cancel show, settle",
+        &[
+            "ann CANCELLED booking_cancelled | cancel show: 1 ended, settle: done",
+            "ann CANCELLED cancel | cancel show: 1 ended, settle: done",
+        ],
+    );
+    schedules += walk(stage, &scene, async |n| {
+        stage.own_show().await;
+        let booking = stage.pending("ann", n, &[0, 1]).await;
+        stage.paid(&booking, "late").await;
+        vec![stage.cancel_show(0), stage.settle(1)]
+    })
+    .await;
+
+    let scene = Scene::new(
+        "cancel show, settle: a late payer",
+        &[
+            "ann CANCELLED cancel | cancel show: 1 ended, settle: done",
+            "ann EXPIRED sale_closed | cancel show: 0 ended, settle: done",
+        ],
+    );
+    schedules += walk(stage, &scene, async |n| {
+        stage.own_show().await;
+        let booking = stage.expired("ann", n, &[0, 1]).await;
+        stage.paid(&booking, "late").await;
+        vec![stage.cancel_show(0), stage.settle(1)]
+    })
+    .await;
+
+    let scene = Scene::new(
+        "cancel show, expire",
+        &[
+            "ann CANCELLED | cancel show: 1 ended, expire: 0 ended",
+            "ann EXPIRED | cancel show: 0 ended, expire: 1 ended",
+        ],
+    );
+    schedules += walk(stage, &scene, async |n| {
+        stage.own_show().await;
+        stage.overdue("ann", n, &[0, 1]).await;
+        vec![stage.cancel_show(0), stage.expire(1)]
+    })
+    .await;
+
+    let scene = Scene::new(
+        "cancel show, cancel: a confirmed booking",
+        &[
+            "ann CANCELLED cancel | cancel show: 0 ended, cancel: Cancelled",
+            "ann CANCELLED cancel | cancel show: 1 ended, cancel: Cancelled",
+        ],
+    );
+    schedules += walk(stage, &scene, async |n| {
+        stage.own_show().await;
+        let booking = stage.confirmed("ann", n, &[0, 1]).await;
+        vec![stage.cancel_show(0), stage.cancel(1, "ann", n, &booking, "c")]
+    })
+    .await;
+
+    let scene = Scene::new(
+        "cancel show, cancel show",
+        &[
+            "ann CANCELLED cancel | cancel show: 0 ended, cancel show: 1 ended",
+            "ann CANCELLED cancel | cancel show: 1 ended, cancel show: 0 ended",
+        ],
+    );
+    schedules += walk(stage, &scene, async |n| {
+        stage.own_show().await;
+        stage.confirmed("ann", n, &[0, 1]).await;
+        vec![stage.cancel_show(0), stage.cancel_show(1)]
+    })
+    .await;
+    println!("an operator and another: {schedules} schedules");
 }

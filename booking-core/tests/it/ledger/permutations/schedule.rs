@@ -24,11 +24,18 @@ pub(super) struct Scene {
     pub(super) name: &'static str,
     /// Each of them must come up, and nothing else.
     pub(super) ends: &'static [&'static str],
+    /// Steps to stop before, where they are not the stage's.
+    steps: Option<&'static [&'static str]>,
 }
 
 impl Scene {
     pub(super) const fn new(name: &'static str, ends: &'static [&'static str]) -> Self {
-        Self { name, ends }
+        Self { name, ends, steps: None }
+    }
+
+    /// Stops before these steps.
+    pub(super) const fn stopping(self, steps: &'static [&'static str]) -> Self {
+        Self { steps: Some(steps), ..self }
     }
 }
 
@@ -53,6 +60,7 @@ pub(super) async fn walk(stage: &Stage, scene: &Scene, prepare: impl AsyncFn(u32
         (path, walks) = (walked, 0);
         schedules += 1;
         steps += path.len();
+        stage.settle_rest().await;
         let end = format!("{} | {}", stage.end_of(number).await, trace.answers.join(", "));
         let wrong = stage.violations(number).await;
         assert_eq!(wrong, 0, "{}: violations at the end {end:?} of {:#?}", scene.name, trace.steps);
@@ -90,7 +98,7 @@ async fn follow(stage: &Stage, scene: &Scene, sessions: Vec<Session>, path: &[Ch
     let mut doors = Vec::new();
     let mut tasks = Vec::new();
     for (name, door, work) in sessions {
-        door.begin(stage.steps);
+        door.begin(scene.steps.or(stage.steps));
         doors.push((name, door.clone()));
         tasks.push(tokio::spawn(async move {
             let answer = work.await;
@@ -98,13 +106,14 @@ async fn follow(stage: &Stage, scene: &Scene, sessions: Vec<Session>, path: &[Ch
             answer
         }));
         // One after the other up to its first step, so that what each prepares has one order.
-        stand_still(stage, &doors).await;
+        stand_still(stage, &doors, &mut Waiting::default()).await;
     }
     let mut walked: Vec<Choice> = Vec::new();
     let mut trace = Trace::default();
     let mut repeated = true;
+    let mut waiting = Waiting::default();
     loop {
-        stand_still(stage, &doors).await;
+        stand_still(stage, &doors, &mut waiting).await;
         let options: Vec<usize> =
             (0..doors.len()).filter(|&session| matches!(doors[session].1.at(), At::Step(_))).collect();
         if options.is_empty() {
@@ -139,24 +148,37 @@ async fn follow(stage: &Stage, scene: &Scene, sessions: Vec<Session>, path: &[Ch
     (repeated && walked.len() >= path.len()).then_some((walked, trace))
 }
 
+/// Sessions that the server said wait for a lock, when so many transactions had ended. Locks are given back at the end
+/// of a transaction only: until the next one ends, they need not be asked for again.
+#[derive(Default)]
+struct Waiting {
+    sessions: Vec<usize>,
+    ended: u64,
+}
+
 /// Waits until every session is stopped before a step, waits for a lock of another one, or is done.
-async fn stand_still(stage: &Stage, doors: &[(&'static str, Door)]) {
+async fn stand_still(stage: &Stage, doors: &[(&'static str, Door)], waiting: &mut Waiting) {
     let deadline = Instant::now() + PATIENCE;
     loop {
-        let pids: Vec<i32> = doors.iter().map(|(_, door)| door.pid()).collect();
-        let running: Vec<i32> =
-            doors.iter().filter(|(_, door)| door.at() == At::Running).map(|(_, door)| door.pid()).collect();
-        if running.is_empty() {
+        let running: Vec<usize> = (0..doors.len()).filter(|&session| doors[session].1.at() == At::Running).collect();
+        let ended = doors.iter().map(|(_, door)| door.ended()).sum();
+        if ended != waiting.ended {
+            *waiting = Waiting { sessions: Vec::new(), ended };
+        }
+        if running.iter().all(|session| waiting.sessions.contains(session)) {
             return;
         }
         let moved: &Arc<Notify> = &stage.moved;
         if tokio::time::timeout(Duration::from_micros(500), moved.notified()).await.is_ok() {
             continue;
         }
+        let pids = |sessions: &[usize]| sessions.iter().map(|&session| doors[session].1.pid()).collect::<Vec<_>>();
+        let all: Vec<usize> = (0..doors.len()).collect();
         // As the server's own isolation tests ask it. A session may have moved meanwhile: then it is not blocked.
-        if stage.blocked(&running, &pids).await == running.len()
-            && doors.iter().filter(|(_, door)| door.at() == At::Running).count() == running.len()
+        if stage.blocked(&pids(&running), &pids(&all)).await == running.len()
+            && running.iter().all(|&session| doors[session].1.at() == At::Running)
         {
+            waiting.sessions = running;
             return;
         }
         assert!(Instant::now() < deadline, "neither moves nor waits: {:?}", stuck(doors));

@@ -2,8 +2,8 @@
 //! hold the same seat, as after a Redis that lost everything; and three cores, each behind a door of its own.
 
 use std::future::Future;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -47,17 +47,15 @@ pub(super) struct Stage {
     cores: Vec<Core>,
     free: Vec<u32>,
     number: AtomicU32,
+    /// A show of the schedule's own, when it may be cancelled; with its map in the left Redis only.
+    own_show: Mutex<Option<ShowId>>,
     _redis: Redis,
 }
 
 impl Stage {
     pub(super) async fn new(steps: Option<&'static [&'static str]>) -> Arc<Self> {
         let mut rig = Rig::new().await;
-        // Nothing is killed here.
-        for setting in ["fsync", "synchronous_commit"] {
-            rig.sql.batch_execute(&format!("ALTER SYSTEM SET {setting} = off")).await.unwrap();
-        }
-        rig.sql.batch_execute("SELECT pg_reload_conf()").await.unwrap();
+        rig.without_fsync().await;
         // The arena: every schedule gets seats that no other one touched.
         let show: i64 = rig.count("SELECT id FROM shows WHERE seats >= 20000 AND sale = 'open'").await;
         rig.show = ShowId::new(show.unsigned_abs()).unwrap();
@@ -78,19 +76,43 @@ impl Stage {
             let saga = |holds: &HoldStore| rig.saga_with(SagaConfig::default(), &db, holds);
             cores.push(Core { left: saga(&rig.holds), right: saga(&right), door });
         }
-        let stage = Self { rig, moved, steps, right, cores, free, number: AtomicU32::new(0), _redis: redis };
+        let stage = Self {
+            rig,
+            moved,
+            steps,
+            right,
+            cores,
+            free,
+            number: AtomicU32::new(0),
+            own_show: Mutex::default(),
+            _redis: redis,
+        };
         for holds in [&stage.rig.holds, &stage.right] {
             wait_for("the map", async || matches!(holds.snapshot(stage.rig.show).await, Ok(Ok(_)))).await;
         }
         Arc::new(stage)
     }
 
+    /// The next schedule, in the arena.
     pub(super) fn next(&self) -> u32 {
+        *self.own_show.lock().unwrap() = None;
         self.number.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// The schedule gets a show of its own, like the seeded cinema.
+    pub(super) async fn own_show(&self) {
+        *self.own_show.lock().unwrap() = Some(self.rig.new_show().await);
+    }
+
+    fn show(&self) -> ShowId {
+        self.own_show.lock().unwrap().unwrap_or(self.rig.show)
     }
 
     /// Seats of a schedule, by their place in it.
     fn seats(&self, number: u32, places: &[usize]) -> Vec<u32> {
+        if self.own_show.lock().unwrap().is_some() {
+            return places.iter().map(|place| u32::try_from(*place).unwrap()).collect();
+        }
         places.iter().map(|place| self.free[number as usize * SEATS + place]).collect()
     }
 
@@ -98,14 +120,14 @@ impl Stage {
         let seats: Vec<SeatIndex> = self.seats(number, places).into_iter().map(SeatIndex).collect();
         let holds = if side == Side::Left { &self.rig.holds } else { &self.right };
         let key = idempotency_key(&format!("h{}", places.len() + places[0] * 10));
-        let held = holds.hold(self.rig.show, &customer(&named(who, number)), &key, &seats, None).await;
+        let held = holds.hold(self.show(), &customer(&named(who, number)), &key, &seats, None).await;
         held.unwrap().unwrap().hold
     }
 
     /// A pending booking.
     pub(super) async fn pending(&self, who: &str, number: u32, places: &[usize]) -> BookingInfo {
         let hold = self.hold(Side::Left, who, number, places).await;
-        let command = book(self.rig.show, &customer(&named(who, number)), hold, "before");
+        let command = book(self.show(), &customer(&named(who, number)), hold, "before");
         self.rig.saga.book(&command).await.unwrap().unwrap()
     }
 
@@ -121,6 +143,8 @@ impl Stage {
     pub(super) async fn expired(&self, who: &str, number: u32, places: &[usize]) -> BookingInfo {
         let booking = self.overdue(who, number, places).await;
         self.rig.expire(booking.booking).await;
+        // Applied, but no worker marks it: a late payment would wait for that.
+        self.rig.sql.batch_execute("UPDATE outbox SET applied_at = now() WHERE applied_at IS NULL").await.unwrap();
         booking
     }
 
@@ -133,9 +157,14 @@ impl Stage {
 
     /// A webhook tells of a captured payment.
     pub(super) async fn paid(&self, booking: &BookingInfo, payment: &str) {
+        self.told(booking, payment, "captured").await;
+    }
+
+    /// A webhook tells of a payment that was captured or has failed.
+    pub(super) async fn told(&self, booking: &BookingInfo, payment: &str, status: &str) {
         let order = booking.order.as_deref().unwrap();
         let id = format!("pay_{payment}_{}", booking.booking.to_hex());
-        let body = payment_event(order, &id, booking.amount, "INR", "captured");
+        let body = payment_event(order, &id, booking.amount, "INR", status);
         assert_eq!(Sent::of(&body).to(&self.rig).await, 200);
     }
 
@@ -160,7 +189,7 @@ impl Stage {
         key: &str,
     ) -> Session {
         let saga = if side == Side::Left { &self.cores[core].left } else { &self.cores[core].right }.clone();
-        let command = book(self.rig.show, &customer(&named(who, number)), hold, key);
+        let command = book(self.show(), &customer(&named(who, number)), hold, key);
         self.session("book", core, async move {
             match saga.book(&command).await.unwrap() {
                 Ok(booking) => format!("{:?}", booking.state),
@@ -210,6 +239,28 @@ impl Stage {
         })
     }
 
+    pub(super) fn cancel_by_operator(&self, core: usize, booking: &BookingInfo) -> Session {
+        let (saga, booking) = (self.cores[core].left.clone(), booking.booking);
+        self.session("operator", core, async move {
+            format!("{:?}", saga.cancel_by_operator(booking).await.unwrap().unwrap().state)
+        })
+    }
+
+    /// The operator's command, and what the worker does then.
+    pub(super) fn cancel_show(&self, core: usize) -> Session {
+        let (saga, show) = (self.cores[core].left.clone(), self.show());
+        self.session("cancel show", core, async move {
+            saga.cancel_show(show).await.unwrap().unwrap();
+            let mut ended = 0;
+            loop {
+                match saga.cancel_shows_once().await.unwrap() {
+                    0 => break format!("{ended} ended"),
+                    count => ended += count,
+                }
+            }
+        })
+    }
+
     /// Every booking of a schedule, with what became of each payment: kept, or why it goes back.
     pub(super) async fn end_of(&self, number: u32) -> String {
         let query = "SELECT coalesce(string_agg(line, ', ' ORDER BY line), 'nothing') FROM (
@@ -248,9 +299,20 @@ impl Stage {
         self.rig.sql.query_one(query, &[&people(number)]).await.unwrap().get(0)
     }
 
+    /// Settles what is still in the inbox: what was put off because the map did not have the end of a booking yet.
+    pub(super) async fn settle_rest(&self) {
+        if self.rig.count("SELECT count(*) FROM payment_events WHERE processed_at IS NULL").await > 0 {
+            // Every session is over, so every change is applied; no worker marks that here.
+            let marked = "UPDATE outbox SET applied_at = now() WHERE applied_at IS NULL;
+                UPDATE payment_events SET next_try_at = now() WHERE processed_at IS NULL";
+            self.rig.sql.batch_execute(marked).await.unwrap();
+            self.rig.drain_inbox().await;
+        }
+    }
+
     /// Nothing of a schedule may be left for the workers of the next one.
     pub(super) async fn clear(&self) {
-        self.rig.drain_inbox().await;
+        self.settle_rest().await;
         let none = "SELECT count(*) FROM bookings WHERE state = 'PENDING' AND expires_at < now()";
         wait_for("expiry", async || {
             self.rig.count(none).await == 0 || self.rig.saga.expire_once().await.unwrap() > 1_000_000

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
@@ -30,6 +30,10 @@ const NAMES: &[(&str, &[&str])] = &[
 /// Steps that take locks or give them back, and the look that a rescue is decided by.
 pub(super) const LOCKING: &[&str] =
     &["commit", "roll back", "insert booking", "lock seats", "lock booking", "look at booking", "webhook"];
+/// The fewest for a show of many bookings.
+pub(super) const SEATS: &[&str] = &["commit", "lock seats", "webhook"];
+/// Those between which two events of one payment can get in each other's way.
+pub(super) const PAYING: &[&str] = &["commit", "roll back", "lock booking", "store payment"];
 /// The fewest that tell apart who came first at which row.
 pub(super) const ROWS: &[&str] = &["commit", "lock seats", "lock booking", "webhook"];
 
@@ -65,13 +69,15 @@ struct State {
     steps: Option<&'static [&'static str]>,
     /// Codes of errors that the server answered.
     errors: Vec<String>,
+    /// Transactions that were ended.
+    ended: u64,
 }
 
 impl Door {
     pub(super) async fn open(server: SocketAddr, moved: Arc<Notify>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let state = Mutex::new(State { at: At::Done, pid: 0, steps: None, errors: Vec::new() });
+        let state = Mutex::new(State { at: At::Done, pid: 0, steps: None, errors: Vec::new(), ended: 0 });
         let shared = Arc::new(Shared { state, moved, go: Notify::new() });
         let door = Self { address, shared };
         let of = door.clone();
@@ -95,6 +101,11 @@ impl Door {
     /// The server process that answers behind the door; 0 before the first connection.
     pub(super) fn pid(&self) -> i32 {
         self.shared.state.lock().unwrap().pid
+    }
+
+    /// How many transactions of the session were ended.
+    pub(super) fn ended(&self) -> u64 {
+        self.shared.state.lock().unwrap().ended
     }
 
     /// Codes of the errors that the server answered since last asked.
@@ -133,7 +144,8 @@ impl Door {
         self.shared.go.notified().await;
     }
 
-    async fn questions(self, mut from: OwnedReadHalf, mut to: OwnedWriteHalf) -> Option<()> {
+    async fn questions(self, from: OwnedReadHalf, mut to: OwnedWriteHalf) -> Option<()> {
+        let mut from = BufReader::new(from);
         // The first message has no type.
         let length = from.read_u32().await.ok()?;
         to.write_u32(length).await.ok()?;
@@ -154,11 +166,15 @@ impl Door {
             if let Some(step) = step {
                 self.step(step).await;
             }
+            if matches!(step, Some("commit" | "roll back")) {
+                self.shared.state.lock().unwrap().ended += 1;
+            }
             send(&mut to, kind, &body).await?;
         }
     }
 
-    async fn answers(self, mut from: OwnedReadHalf, mut to: OwnedWriteHalf) -> Option<()> {
+    async fn answers(self, from: OwnedReadHalf, mut to: OwnedWriteHalf) -> Option<()> {
+        let mut from = BufReader::new(from);
         loop {
             let (kind, body) = message(&mut from).await?;
             if kind == b'K' {
@@ -177,7 +193,7 @@ fn name_of(sql: &str) -> Option<&'static str> {
     NAMES.iter().find(|(_, parts)| parts.iter().all(|part| sql.contains(part))).map(|(name, _)| *name)
 }
 
-async fn message(from: &mut OwnedReadHalf) -> Option<(u8, Vec<u8>)> {
+async fn message(from: &mut BufReader<OwnedReadHalf>) -> Option<(u8, Vec<u8>)> {
     let kind = from.read_u8().await.ok()?;
     let length = from.read_u32().await.ok()?;
     let mut body = vec![0; usize::try_from(length).ok()?.checked_sub(4)?];
@@ -192,7 +208,7 @@ async fn send(to: &mut OwnedWriteHalf, kind: u8, body: &[u8]) -> Option<()> {
     to.write_all(&out).await.ok()
 }
 
-async fn pass(from: &mut OwnedReadHalf, to: &mut OwnedWriteHalf, length: u32) -> Option<()> {
+async fn pass(from: &mut BufReader<OwnedReadHalf>, to: &mut OwnedWriteHalf, length: u32) -> Option<()> {
     let mut body = vec![0; usize::try_from(length).ok()?.checked_sub(4)?];
     from.read_exact(&mut body).await.ok()?;
     to.write_all(&body).await.ok()
