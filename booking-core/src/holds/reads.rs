@@ -108,17 +108,6 @@ impl HoldStore {
         reply::list(reply.field(0)?)?.iter().map(one).collect::<Result<_, _>>().map(Ok)
     }
 
-    /// Opens the sale, if it is still before opening and due by the bucket's clock. Answers whether it did.
-    ///
-    /// # Errors
-    /// When Redis is out of reach.
-    pub async fn open_if_due(&self, show: ShowId) -> Outcome<bool> {
-        match self.call_ready(&self.scripts().open, show, &|_| {}).await? {
-            Ok(reply) => Ok(Ok(reply.number(2)? == 1)),
-            Err(refusal) => Ok(Err(refusal)),
-        }
-    }
-
     /// Starts a new generation and loads the show again.
     ///
     /// # Errors

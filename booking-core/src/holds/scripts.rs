@@ -56,7 +56,6 @@ scripts! {
     begin_book: [clock, show];
     end_book: [clock, show];
     expire: [clock, show, settle];
-    open: [clock, show];
     due: [clock];
     apply: [clock, show, settle];
     load: [clock, show];
