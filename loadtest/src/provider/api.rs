@@ -130,9 +130,11 @@ async fn payment(State(app): State<App>, Path(id): Path<String>) -> Result<Json<
 }
 
 async fn refunds_of_payment(State(app): State<App>, Path(id): Path<String>) -> Result<Json<Value>, ApiError> {
+    let listed = !app.switches.positions().hide_refunds;
     app.store.read(|ledger| {
         ledger.payment(&id).ok_or_else(ApiError::no_such_id)?;
-        Ok(Json(collection(ledger.refunds_of(&id).map(Refund::to_json).collect())))
+        let refunds = ledger.refunds_of(&id).filter(|_| listed);
+        Ok(Json(collection(refunds.map(Refund::to_json).collect())))
     })
 }
 

@@ -60,6 +60,8 @@ pub(crate) struct Positions {
     pub(crate) webhooks: Webhooks,
     /// Webhooks leave in no order.
     pub(crate) shuffle: bool,
+    /// A payment's list of refunds stays empty: new ones come into it late.
+    pub(crate) hide_refunds: bool,
     /// Every API call is answered this much later.
     pub(crate) slow_ms: Option<u64>,
 }
@@ -106,8 +108,13 @@ async fn turn(State(app): State<App>, body: Bytes) -> Result<Json<Positions>, Ap
             "refund" => positions.refund = read("refund", value)?,
             "webhooks" => positions.webhooks = read::<Option<Webhooks>>("webhooks", value)?.unwrap_or_default(),
             "shuffle" => positions.shuffle = read::<Option<bool>>("shuffle", value)?.unwrap_or_default(),
+            "hide_refunds" => positions.hide_refunds = read::<Option<bool>>("hide_refunds", value)?.unwrap_or_default(),
             "slow_ms" => positions.slow_ms = read("slow_ms", value)?,
-            _ => return Err(ApiError::bad("the switches are fail, refund, shuffle, slow_ms and webhooks")),
+            _ => {
+                return Err(ApiError::bad(
+                    "the switches are fail, hide_refunds, refund, shuffle, slow_ms and webhooks",
+                ));
+            }
         }
     }
     app.switches.0.send_replace(positions);

@@ -195,7 +195,7 @@ async fn the_api_fails_as_it_is_told() {
     provider
         .try_control(json!({"fial": null}))
         .await
-        .is_refused("the switches are fail, refund, shuffle, slow_ms and webhooks", None);
+        .is_refused("the switches are fail, hide_refunds, refund, shuffle, slow_ms and webhooks", None);
 }
 
 #[tokio::test]

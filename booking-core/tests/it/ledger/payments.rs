@@ -145,3 +145,24 @@ async fn a_refund_is_made_once_whatever_the_provider_answers() {
     assert_eq!(rig.booking(second.booking).await.refunds[0].state, RefundState::Processed);
     assert_eq!(rig.count("SELECT count(*) FROM refunds WHERE state = 'PROCESSED'").await, 2);
 }
+
+/// The answer is lost, the webhook is late, and so is the list of refunds: nothing but the key says which refund it was.
+#[tokio::test(flavor = "multi_thread")]
+async fn only_the_key_prevents_a_second_refund_while_nothing_is_told() {
+    let rig = Rig::new().await;
+    let booking = rig.book("ann", &[0]).await;
+    rig.pay(&booking, json!({"double": 1})).await;
+    rig.settle().await;
+    rig.control(json!({"refund": "lose_answer", "webhooks": "hold", "hide_refunds": true})).await;
+    rig.saga.refund_once().await.unwrap();
+    assert_eq!(rig.provider_ledger().await["refunds"].as_array().unwrap().len(), 1, "it was made");
+    assert_eq!(rig.text("SELECT state FROM refunds").await, "REQUESTED", "and nobody knows");
+    rig.control(json!({"refund": null})).await;
+    rig.sql.batch_execute("UPDATE refunds SET next_try_at = now()").await.unwrap();
+    rig.saga.refund_once().await.unwrap();
+    assert_eq!(rig.text("SELECT string_agg(state || ' ' || attempt, ',') FROM refunds").await, "PROCESSED 1");
+    assert_eq!(rig.provider_ledger().await["refunds"].as_array().unwrap().len(), 1);
+    rig.control(json!({"webhooks": "send", "hide_refunds": null})).await;
+    rig.settle().await;
+    rig.check().await;
+}

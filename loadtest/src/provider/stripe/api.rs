@@ -116,9 +116,11 @@ async fn create_refund(State(app): State<App>, headers: HeaderMap, body: Bytes) 
 /// Those of one charge, the newest first.
 async fn refunds(State(app): State<App>, Query(query): Query<Fields>) -> Answer {
     let charge = query.get("charge").ok_or_else(|| ApiError::field("charge", "which one?"))?;
+    let listed = !app.switches.positions().hide_refunds;
     app.store.read(|ledger| {
         let payment = ledger.payment(charge).ok_or_else(ApiError::no_such_id)?;
-        let refunds = ledger.refunds_of(charge).map(|refund| entities::refund(refund, &payment.order_id));
+        let refunds = ledger.refunds_of(charge).filter(|_| listed);
+        let refunds = refunds.map(|refund| entities::refund(refund, &payment.order_id));
         let mut data: Vec<Value> = refunds.collect();
         data.reverse();
         Ok(Json(entities::list("/v1/refunds", data)))
