@@ -14,6 +14,7 @@ mod mail;
 mod outages;
 mod payments;
 mod permutations;
+mod property;
 mod providers;
 mod refusals;
 mod rig;
