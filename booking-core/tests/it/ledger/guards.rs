@@ -121,6 +121,38 @@ async fn the_unique_indexes_hold_by_themselves() {
                 .to_owned(),
         ),
         (
+            "refunds_payment_id_attempt_key",
+            "INSERT INTO refunds (id, payment_id, amount, reason, idempotency_key, state, ended_at)
+                SELECT gen_random_uuid(), p.id, p.amount, 'test', 'rf_test_key' || n, 'FAILED', now()
+                FROM payments p, generate_series(1, 2) n"
+                .to_owned(),
+        ),
+        (
+            "refunds_idempotency_key_key",
+            "INSERT INTO refunds (id, payment_id, amount, reason, idempotency_key, attempt, state, ended_at)
+                SELECT gen_random_uuid(), p.id, p.amount, 'test', 'rf_test_key', n, 'FAILED', now()
+                FROM payments p, generate_series(1, 2) n"
+                .to_owned(),
+        ),
+        (
+            "refunds_provider_refund_id_key",
+            "INSERT INTO refunds (id, payment_id, amount, reason, idempotency_key, attempt, state, provider_refund_id)
+                SELECT gen_random_uuid(), p.id, p.amount, 'test', 'rf_test_key' || n, n, 'FAILED', 'rfnd_test'
+                FROM payments p, generate_series(1, 2) n"
+                .to_owned(),
+        ),
+        (
+            "booking_events_booking_id_version_key",
+            "INSERT INTO booking_events (booking_id, version, kind) SELECT booking_id, version, kind FROM booking_events"
+                .to_owned(),
+        ),
+        (
+            "seat_history_show_id_seat_version_pk",
+            "INSERT INTO seat_history (show_id, seat, version, from_status, to_status, actor, reason)
+                SELECT show_id, seat, version, from_status, to_status, actor, reason FROM seat_history"
+                .to_owned(),
+        ),
+        (
             "idempotency_keys_customer_id_operation_key_pk",
             "INSERT INTO idempotency_keys SELECT * FROM idempotency_keys".to_owned(),
         ),

@@ -4,6 +4,7 @@ use super::{Mutant, Suite};
 
 const SETTLE: &str = "booking-core/src/saga/settle.rs";
 const STATE: &str = "booking-core/src/saga/state.rs";
+const EVENTS: &str = "booking-core/src/db/events.rs";
 const WEBHOOK: &str = "booking-core/src/webhook.rs";
 
 pub(super) const MONEY: &[Mutant] = &[
@@ -221,6 +222,42 @@ pub(super) const MONEY: &[Mutant] = &[
         old: "key: row.idempotency_key,",
         new: "key: Uuid::new_v4().to_string(),",
         suite: Suite::Core,
-        tests: &["ledger::payments::a_refund_is_made_once"],
+        tests: &["only_the_key_prevents"],
+    },
+    Mutant {
+        name: "payment-order-of-locks",
+        guard: "a declined payment locks its booking before it is stored",
+        file: SETTLE,
+        old: "                if let Some(booking) = booking {\n                    bookings::lock(conn, booking).await?;\n                }\n                payments::upsert",
+        new: "                payments::upsert",
+        suite: Suite::Core,
+        tests: &["ledger::permutations::pairs::two_sessions"],
+    },
+    Mutant {
+        name: "export-done-mark",
+        guard: "an event that the bus has is marked",
+        file: EVENTS,
+        old: "SET bus_done_at = clock_timestamp(), bus_stream = $2,\n                    bus_next_try_at = NULL",
+        new: "SET bus_stream = $2",
+        suite: Suite::Core,
+        tests: &["ledger::events::"],
+    },
+    Mutant {
+        name: "export-taken",
+        guard: "an event is one worker's while it is exported",
+        file: EVENTS,
+        old: "UPDATE booking_events SET @_next_try_at = clock_timestamp() + $2 * interval '1 millisecond'\n                WHERE id IN",
+        new: "UPDATE booking_events SET @_next_try_at = clock_timestamp() + 0 * $2 * interval '1 millisecond'\n                WHERE id IN",
+        suite: Suite::Core,
+        tests: &["ledger::events::", "ledger::mail::customers_are_told"],
+    },
+    Mutant {
+        name: "mail-done-mark",
+        guard: "an event that was mailed is marked",
+        file: EVENTS,
+        old: "SET mail_done_at = clock_timestamp(), mail_next_try_at = NULL",
+        new: "SET mail_next_try_at = mail_next_try_at",
+        suite: Suite::Core,
+        tests: &["ledger::mail::"],
     },
 ];
