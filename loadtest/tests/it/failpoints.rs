@@ -30,6 +30,9 @@ const OPTIONS: [(&str, u64); 4] = [
 const FIRES_WITHIN: Duration = Duration::from_secs(20);
 /// Some only a core's start: one that did not fire until then is given another.
 const STARTS_AFTER: Duration = Duration::from_secs(2);
+/// A payment that is settled together with somebody else's passes other places than one alone: then once more.
+const STRIKES_AGAIN: usize = 2;
+const NEVER_FIRED: &str = "never fired";
 /// Books are looked at after so many faults, and at the end.
 const AUDIT_EVERY: usize = 40;
 
@@ -46,11 +49,11 @@ struct Known {
 async fn a_fault_at_any_failpoint_changes_no_end() {
     let control = Control::new();
     let options = StackOptions::new().env(Service::Core, "SEATWIRE_FAILPOINTS", control.folder().display());
-    let mail = format!("file:{}", control.folder().join("mail").display());
-    let options = options.env(Service::Core, "SEATWIRE_MAIL_URL", mail);
+    let mail = control.folder().join("mail");
+    let options = options.env(Service::Core, "SEATWIRE_MAIL_URL", format!("file:{}", mail.display()));
     let options = OPTIONS.iter().fold(options, |options, (name, ms)| options.env(Service::Core, *name, ms));
     let mut shop = Shop::open(options).await;
-    let rig = Rig::of(&shop).await;
+    let rig = Rig::of(&shop, mail).await;
     let at = shop.at.clone();
     let failed = tokio::select! {
         failed = run(&rig, &control, &at) => failed,
@@ -78,7 +81,13 @@ async fn run(rig: &Rig, control: &Control, at: &seatwire_loadtest::launcher::Add
         };
         for action in Action::ALL {
             let start = Instant::now();
-            let result = strike(rig, control, known, name, action).await;
+            let mut result = strike(rig, control, known, name, action).await;
+            for _ in 0..STRIKES_AGAIN {
+                if !matches!(&result, Err(error) if error == NEVER_FIRED) {
+                    break;
+                }
+                result = strike(rig, control, known, name, action).await;
+            }
             let took = start.elapsed().as_millis();
             let end = result.as_ref().unwrap_or_else(|error| error);
             println!("{name:<34} {action:<7} {:<17} {took:>6}  {end}", known.route.0);
@@ -135,7 +144,7 @@ async fn strike(rig: &Rig, control: &Control, known: &Known, name: &str, action:
     control.disarm();
     rig.core_is_ready().await;
     match () {
-        () if !fired => Err("never fired".to_owned()),
+        () if !fired => Err(NEVER_FIRED.to_owned()),
         () if end != known.end => Err(format!("ended as {end}, and without a fault as {}", known.end)),
         () if !beside.starts_with("Confirmed") => Err(format!("the purchase beside it: {beside}")),
         () => Ok(end),
@@ -154,10 +163,10 @@ fn wanted() -> Vec<String> {
     let only = std::env::var("SEATWIRE_TEST_FAILPOINTS").unwrap_or_default();
     let only: Vec<&str> = only.split(',').filter(|start| !start.is_empty()).collect();
     let chosen = |name: &String| only.is_empty() || only.iter().any(|start| name.starts_with(start));
-    names::from_the_code().into_iter().filter(|name| !names::is_exempt(name)).filter(chosen).collect()
+    names::from_the_code().into_iter().filter(chosen).collect()
 }
 
-/// Cheap, and part of every run: the list is read as it should be, and nothing is exempt that is not there.
+/// Cheap, and part of every run: the list is read as it should be.
 #[test]
 fn the_list_of_failpoints_is_that_of_the_code() {
     let names = names::from_the_code();
@@ -165,9 +174,6 @@ fn the_list_of_failpoints_is_that_of_the_code() {
     for name in &names {
         let (step, place) = name.split_once('.').unwrap_or_else(|| panic!("{name}: step.place"));
         by_step.entry(step).or_default().push(place);
-    }
-    for (step, _) in names::EXEMPT {
-        assert!(by_step.contains_key(step), "{step} is exempt and not in the code");
     }
     for (step, least) in [
         ("claim", 9),

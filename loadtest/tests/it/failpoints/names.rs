@@ -7,38 +7,7 @@ use std::path::{Path, PathBuf};
 /// Parts of the core that serve no customer.
 const NOT_THE_SAGA: [&str; 3] = ["failpoints.rs", "db/tests.rs", "seed.rs"];
 
-/// Places that no route of the test leads to, and why that is no loss. Checked against the list, so that none outlives
-/// what it is about.
-pub(super) const EXEMPT: &[(&str, &str)] = &[
-    ("requeue", "an operator's answer to a parked row, which takes five faults of its own"),
-    ("dismiss", "an operator's answer to a parked row that is done"),
-    ("adopt_order", "an order of ours whose claim did not commit and that was paid all the same"),
-    ("finish_event", "ends an event that changes nothing: another system's, or unreadable"),
-    ("cancel_show", "cancelling a whole show: no route here yet"),
-    ("cancel_by_operator", "cancelling a whole show: no route here yet"),
-    ("finish_cancellation", "cancelling a whole show: no route here yet"),
-    (
-        "settle_in_time",
-        "needs several payments in one look at the inbox: no route here yet, `ledger::together` leads there",
-    ),
-    ("fail_row", "follows a fault of the program, not of a server"),
-    ("fail_event", "follows an event or mail that is itself refused: its own tests lead there"),
-    ("defer_event", "follows a mail server that puts off: its own tests lead there"),
-    ("put_off_rows", "follows another fault: tests of outages lead there"),
-    ("put_off_events", "follows another fault: tests of outages lead there"),
-    ("ask_again", "follows another fault: tests of outages lead there"),
-    ("log_out", "one statement that changes no booking and may be repeated; the gateway's tests lead there"),
-    ("recount", "repairs counters that another fault spoiled"),
-    ("open", "opens a sale on the map when somebody asks at that moment: no route here yet"),
-    ("scrub_seats", "repairs a map that another fault spoiled: comes by every half minute only"),
-    ("scrub_holds", "repairs a map that another fault spoiled: comes by every half minute only"),
-];
-
-pub(super) fn is_exempt(name: &str) -> bool {
-    EXEMPT.iter().any(|(step, _)| name.strip_prefix(step).is_some_and(|rest| rest.starts_with('.')))
-}
-
-/// Every name, exempt or not.
+/// Every name.
 ///
 /// # Panics
 /// When two places have one name.
