@@ -243,15 +243,6 @@ pub(super) const MONEY: &[Mutant] = &[
         tests: &["ledger::events::"],
     },
     Mutant {
-        name: "export-taken",
-        guard: "an event is one worker's while it is exported",
-        file: EVENTS,
-        old: "UPDATE booking_events SET @_next_try_at = clock_timestamp() + $2 * interval '1 millisecond'\n                WHERE id IN",
-        new: "UPDATE booking_events SET @_next_try_at = clock_timestamp() + 0 * $2 * interval '1 millisecond'\n                WHERE id IN",
-        suite: Suite::Core,
-        tests: &["ledger::events::", "ledger::mail::customers_are_told"],
-    },
-    Mutant {
         name: "mail-done-mark",
         guard: "an event that was mailed is marked",
         file: EVENTS,
