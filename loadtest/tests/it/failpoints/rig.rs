@@ -47,6 +47,7 @@ impl Drop for BrokenMail<'_> {
 
 pub(super) struct Visitor {
     pub(super) client: ViewerClient,
+    token: String,
 }
 
 impl Rig {
@@ -150,7 +151,14 @@ impl Rig {
         let name = format!("visitor-{}", self.visitors.fetch_add(1, Ordering::Relaxed));
         let token = sign_token(&self.at.secrets.jwt, &CustomerId::new(&name).unwrap(), PATIENCE * 10).unwrap();
         let options = ClientOptions { timeout: Duration::from_secs(3), ..ClientOptions::new(&self.at.gateway, &token) };
-        Visitor { client: ViewerClient::open(options).await.unwrap() }
+        Visitor { client: ViewerClient::open(options).await.unwrap(), token }
+    }
+
+    /// The status of a logout.
+    pub(super) async fn log_out(&self, who: &Visitor) -> Result<u16, String> {
+        let (url, bearer) = (format!("{}/api/logout", self.at.gateway), format!("Bearer {}", who.token));
+        let reply = Http::default().post(&url, &[("authorization", &bearer)], &serde_json::json!({})).await;
+        reply.map(|reply| reply.status).map_err(|error| error.to_string())
     }
 
     pub(super) fn told_confirmed(&self, booking: BookingId) {

@@ -49,6 +49,7 @@ pub(super) const ROUTES: &[Route] = routes![
     redis_away,
     mail_troubles,
     wrong_map,
+    logout,
 ];
 
 fn said(error: ErrorBody) -> String {
@@ -156,6 +157,15 @@ async fn together(rig: &Rig) -> Ended {
     rig.told_confirmed(first.booking);
     rig.told_confirmed(second.booking);
     Ok(format!("{} {}", ends.0, ends.1))
+}
+
+/// The customer's token is void.
+async fn logout(rig: &Rig) -> Ended {
+    let who = rig.visitor().await;
+    // A try whose answer was lost may have taken effect.
+    rig.eventually("a logout", async || rig.log_out(&who).await.is_ok_and(|status| matches!(status, 200 | 401)))
+        .await?;
+    Ok(format!("{}", rig.log_out(&who).await?))
 }
 
 /// A purchase whose events reach the bus and its customer's mail.

@@ -67,6 +67,11 @@ pub(super) async fn unreadable_event(rig: &Rig) -> Ended {
     .await;
     let done = format!("SELECT count(*) FROM payment_events WHERE id = {id} AND result = 'ignored'");
     rig.eventually("an event's end", async || rig.count(&done).await == 1).await?;
+    // As one that an operator has to look at, and has.
+    rig.sql(&format!("UPDATE payment_events SET parked_at = clock_timestamp() WHERE id = {id}")).await;
+    rig.admin(&format!("dismiss/inbox-{id}"), &json!({})).await?;
+    let dismissed = format!("SELECT count(*) FROM payment_events WHERE id = {id} AND parked_at IS NULL");
+    rig.eventually("a dismissal", async || rig.count(&dismissed).await == 1).await?;
     Ok("ignored".to_owned())
 }
 
