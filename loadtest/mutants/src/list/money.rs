@@ -242,13 +242,4 @@ pub(super) const MONEY: &[Mutant] = &[
         suite: Suite::Core,
         tests: &["ledger::events::"],
     },
-    Mutant {
-        name: "mail-done-mark",
-        guard: "an event that was mailed is marked",
-        file: EVENTS,
-        old: "SET mail_done_at = clock_timestamp(), mail_next_try_at = NULL",
-        new: "SET mail_next_try_at = mail_next_try_at",
-        suite: Suite::Core,
-        tests: &["ledger::mail::"],
-    },
 ];
