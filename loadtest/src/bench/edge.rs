@@ -109,8 +109,11 @@ impl Edge {
 
     /// The sum of a metric over its labels; 0 where it was never counted.
     pub(super) async fn metric(&self, gateway: usize, name: &str) -> anyhow::Result<f64> {
-        let url = self.rig.addresses.gateways.get(gateway).context("no such gateway")?;
+        let url = self.rig.addresses.gateway_metrics.get(gateway).context("no such gateway")?;
         let reply = Http::default().get(&format!("{url}/metrics"), &[]).await?;
+        if reply.status != 200 {
+            bail!("metrics answered {}", reply.status);
+        }
         let text = String::from_utf8_lossy(&reply.body);
         let of = |line: &str| {
             let rest = line.strip_prefix(name)?;

@@ -108,10 +108,13 @@ async fn cold_herd(edge: &mut Edge, halls: &[ShowId], report: &mut Report) -> an
     progress("ten thousand come back to a gateway that has just started");
     let joins = (0..HERD).zip(halls.iter().cycle()).map(|(number, show)| edge.join(0, number, *show));
     let joins = joins.collect::<anyhow::Result<Vec<_>>>()?;
+    let mut publisher = Publisher::new(&edge.rig, halls, 1).await?;
     let mut crowd = Crowd::new()?;
     block_in_place(|| storm(&mut crowd, &joins))?;
     edge.rig.stack.kill(Process::Gateway(0));
     block_in_place(|| crowd.run_until(Duration::from_secs(10), |crowd| crowd.stats.closes.len() == HERD))?;
+    // Everybody lacks something when the gateway is back.
+    block_in_place(|| publisher.run(2 * HALLS, Duration::from_secs(1)))?;
     edge.rig.stack.restart(Process::Gateway(0)).await?;
     edge.rig.stack.wait_ready().await?;
     edge.pin();
@@ -143,6 +146,8 @@ async fn cold_herd(edge: &mut Edge, halls: &[ShowId], report: &mut Report) -> an
     let figure = Figure::new("10,000 back: transactions, beside an idle time as long", "", transactions).beside(usual);
     // A handful more or less is the workers' polling.
     report.add(figure.goal("no more than idle", transactions <= usual + 20.0));
+    edge.verify(&mut crowd, &publisher.positions()).await?;
+    publisher.release_all()?;
     drop(crowd);
     edge.emptied(0).await
 }
