@@ -302,3 +302,6 @@ impl From<DbError> for ClaimError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
