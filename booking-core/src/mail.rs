@@ -114,18 +114,26 @@ impl Mailer {
             return Err(MailError::Away(error));
         }
         let sending = futures_util::stream::iter(rows).map(|row| async move { self.mail(&row).await });
-        let results: Vec<Result<(), DbError>> = sending.buffer_unordered(count).collect().await;
-        results.into_iter().collect::<Result<(), _>>()?;
-        Ok(count)
+        // Those that were sent at the same time are marked in one commit; none waits for a slower one.
+        let mut sent = sending.buffer_unordered(count).ready_chunks(count);
+        let mut result = Ok(count);
+        while let Some(some) = sent.next().await {
+            let (some, errors): (Vec<_>, Vec<_>) = some.into_iter().partition(Result::is_ok);
+            let marked = self.told("sent", some.into_iter().filter_map(Result::ok).flatten().collect()).await;
+            let failure = errors.into_iter().filter_map(Result::err).chain(marked.err()).next();
+            result = failure.map_or(result, |error| Err(error.into()));
+        }
+        result
     }
 
-    async fn mail(&self, row: &EventRow) -> Result<(), DbError> {
+    /// Sends a mail; answers the event when it is to be marked.
+    async fn mail(&self, row: &EventRow) -> Result<Option<Uuid>, DbError> {
         let facts = event_facts::mail_facts(&self.inner.db, row.booking).await?;
         let message = facts.ok_or_else(|| "the booking is not there".to_owned());
         let message = message.and_then(|facts| compose::message(&self.inner.config, row, &facts));
         let message = match message {
             Ok(message) => message,
-            Err(error) => return self.failed(row.id, &error).await,
+            Err(error) => return self.failed(row.id, &error).await.map(|()| None),
         };
         failpoint!("mail.composed");
         let name = format!("{}-{}.eml", row.kind, row.id);
@@ -133,12 +141,11 @@ impl Mailer {
         match sending.await.unwrap_or_else(|_| Err(Unsent::Unknown("no answer in time".to_owned()))) {
             Ok(()) => {
                 failpoint!("mail.sent");
-                self.told("sent", vec![row.id]).await?;
                 tracing::info!(event = %row.id, kind = row.kind, "mailed");
-                Ok(())
+                Ok(Some(row.id))
             }
-            Err(Unsent::Deferred(error)) => self.deferred(row.id, &error).await,
-            Err(Unsent::Refused(error) | Unsent::Unknown(error)) => self.failed(row.id, &error).await,
+            Err(Unsent::Deferred(error)) => self.deferred(row.id, &error).await.map(|()| None),
+            Err(Unsent::Refused(error) | Unsent::Unknown(error)) => self.failed(row.id, &error).await.map(|()| None),
         }
     }
 
