@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::seats::{indexes, seat_index};
 use super::sql::{Sql, sql};
 use super::{Conn, Db, DbError, TryError, signed, unsigned};
+pub(crate) use view::get_all;
 pub use view::{get, list, pending_of};
 
 /// A booking under lock.

@@ -151,6 +151,36 @@ pub(crate) async fn done_all(conn: &mut Conn, events: Vec<i64>, result: &'static
     Ok(())
 }
 
+/// Ends events that tell once more of a payment whose outcome is written, all in one commit; answers those. An outcome is
+/// final, and so is a payment's order, so neither has to be locked.
+pub(crate) async fn end_told_again(db: &Db, events: Vec<i64>) -> Result<Vec<i64>, DbError> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = BigInt)]
+        id: i64,
+    }
+    let rows: Vec<Row> = db
+        .read("end_told_again", move |conn| {
+            let events = events.clone();
+            Box::pin(async move {
+                sql("WITH told AS (
+                    SELECT e.id FROM payment_events e
+                    JOIN payments p ON p.id = e.payment_id AND p.provider = e.provider AND p.order_id = e.order_id
+                    WHERE e.id = ANY($1) AND e.processed_at IS NULL AND p.outcome IS NOT NULL
+                    ORDER BY e.id FOR UPDATE OF e SKIP LOCKED)
+                UPDATE payment_events e SET processed_at = clock_timestamp(), result = 'duplicate'
+                FROM told WHERE e.id = told.id RETURNING e.id")
+                .bind::<Array<BigInt>, _>(events)
+                .load(conn)
+                .await
+                .map_err(TryError::from)
+            })
+        })
+        .await?;
+    metrics::counter!(crate::metrics::EVENTS_SETTLED, "result" => "duplicate").increment(rows.len() as u64);
+    Ok(rows.into_iter().map(|row| row.id).collect())
+}
+
 /// A locked event is done; `parked` when an operator has to look at it all the same.
 pub(crate) async fn done(conn: &mut Conn, event: i64, result: &str, parked: bool) -> Result<(), TryError> {
     sql("UPDATE payment_events SET processed_at = clock_timestamp(), result = $2,

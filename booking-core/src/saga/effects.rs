@@ -77,6 +77,23 @@ impl Saga {
         Ok(Some(info))
     }
 
+    /// As [`Self::tell_owner`] for several.
+    pub(crate) async fn tell_owners(&self, bookings: Vec<BookingId>) {
+        if bookings.is_empty() {
+            return;
+        }
+        self.inner.wake.events.wake();
+        match db::bookings::get_all(self.db(), bookings).await {
+            Ok(all) => {
+                for (customer, info) in all {
+                    let booking = self.with_checkout(info);
+                    self.inner.holds.push(&customer, &Push::Booking { booking }).await;
+                }
+            }
+            Err(error) => tracing::debug!("owners not told: {error}"),
+        }
+    }
+
     /// As [`Self::tell_owner`], for those who have nobody to answer to.
     pub(crate) async fn tell_owner_of(&self, booking: Option<BookingId>) {
         if let Some(booking) = booking

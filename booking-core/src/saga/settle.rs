@@ -78,6 +78,7 @@ impl Saga {
         let events = inbox::open_events(self.db(), true, BATCH).await?;
         let count = events.len();
         let rest = self.settle_in_time(events).await?;
+        let rest = self.settle_told_again(rest).await?;
         self.settle_each(rest).await;
         Ok(count)
     }

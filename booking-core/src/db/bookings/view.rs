@@ -111,6 +111,20 @@ pub async fn get(db: &Db, booking: BookingId) -> Result<Option<(CustomerId, Book
     .await
 }
 
+/// Bookings with their owners, in one statement.
+pub(crate) async fn get_all(db: &Db, bookings: Vec<BookingId>) -> Result<Vec<(CustomerId, BookingInfo)>, DbError> {
+    let bookings: Vec<Uuid> = bookings.into_iter().map(uuid).collect();
+    db.read("get_bookings", move |conn| {
+        let bookings = bookings.clone();
+        Box::pin(async move {
+            let rows: Vec<InfoRow> =
+                sql(info_query!("WHERE b.id = ANY($1)")).bind::<Array<SqlUuid>, _>(bookings).load(conn).await?;
+            rows.into_iter().map(InfoRow::parse).collect()
+        })
+    })
+    .await
+}
+
 /// A customer's bookings, newest first, and whether there are older ones.
 ///
 /// # Errors

@@ -54,6 +54,31 @@ impl Saga {
         Ok(events.into_iter().filter(|event| !settled.contains(&event.id)).collect())
     }
 
+    /// Ends those of the events that tell of a captured payment once more; answers the others. A provider tells of most
+    /// payments twice: of the payment, and of the order that it paid.
+    ///
+    /// # Errors
+    /// When the database is out of reach.
+    pub(super) async fn settle_told_again(&self, events: Vec<OpenEvent>) -> Result<Vec<OpenEvent>, SagaError> {
+        let captured: Vec<i64> = self.captured(&events).into_iter().map(|(event, ..)| event).collect();
+        if captured.is_empty() {
+            return Ok(events);
+        }
+        let ended: HashSet<i64> = inbox::end_told_again(self.db(), captured).await?.into_iter().collect();
+        Ok(events.into_iter().filter(|event| !ended.contains(&event.id)).collect())
+    }
+
+    /// Those of the events that tell of a captured payment.
+    fn captured(&self, events: &[OpenEvent]) -> Vec<(i64, &'static str, Payment)> {
+        let captured = |event: &OpenEvent| match serde_json::from_value(event.body.clone()) {
+            Ok(ProviderEvent::Payment(payment)) if payment.status == PaymentStatus::Captured => {
+                Some((event.id, self.provider(&event.provider).ok()?.name(), payment))
+            }
+            _ => None,
+        };
+        events.iter().filter_map(captured).collect()
+    }
+
     /// Answers the events that it settled.
     async fn settle_batch(&self, batch: Vec<InTime>) -> Result<HashSet<i64>, SagaError> {
         let booked = self
@@ -72,28 +97,20 @@ impl Saga {
             Err(error) => return Err(error.into()),
         };
         metrics::counter!(names::SETTLE_BATCHED).increment(settled.len() as u64);
+        let bookings = committed.iter().filter_map(|committed| committed.change.booking).collect();
         futures_util::stream::iter(committed)
             .for_each_concurrent(APPLIES, |committed| async move {
-                let booking = committed.change.booking;
                 tracing::info!(show = %committed.change.show, "confirmed");
                 self.apply_now(&committed).await;
-                self.tell_owner_of(booking).await;
             })
             .await;
+        self.tell_owners(bookings).await;
         Ok(settled)
     }
 
     /// Captured payments of pending bookings, the first of each booking and of each payment.
     async fn in_time(&self, events: &[OpenEvent]) -> Result<Vec<InTime>, SagaError> {
-        let captured: Vec<(i64, &'static str, Payment)> = events
-            .iter()
-            .filter_map(|event| match serde_json::from_value(event.body.clone()) {
-                Ok(ProviderEvent::Payment(payment)) if payment.status == PaymentStatus::Captured => {
-                    Some((event.id, self.provider(&event.provider).ok()?.name(), payment))
-                }
-                _ => None,
-            })
-            .collect();
+        let captured = self.captured(events);
         if captured.len() < 2 {
             return Ok(Vec::new());
         }
