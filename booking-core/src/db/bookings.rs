@@ -128,12 +128,19 @@ pub(crate) struct NewBooking {
     pub(crate) claim_ms: u64,
 }
 
-/// Stores a pending booking; `false` when one of this id is there already.
-pub(crate) async fn insert(conn: &mut Conn, new: &NewBooking) -> Result<bool, TryError> {
-    let rows =
+/// Stores a pending booking; answers when it was made, milliseconds since 1970, or `None` when one of this id is there
+/// already.
+pub(crate) async fn insert(conn: &mut Conn, new: &NewBooking) -> Result<Option<u64>, TryError> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = BigInt)]
+        created_at_ms: i64,
+    }
+    let row: Option<Row> =
         sql("INSERT INTO bookings (id, show_id, customer_id, hold_id, seats, amount, currency, email, expires_at)
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, clock_timestamp() + $9 * interval '1 millisecond')
-        ON CONFLICT (id) DO NOTHING")
+        ON CONFLICT (id) DO NOTHING
+        RETURNING (extract(epoch FROM created_at) * 1000)::bigint AS created_at_ms")
         .bind::<SqlUuid, _>(uuid(new.id))
         .bind::<BigInt, _>(new.show.as_i64())
         .bind::<Text, _>(new.customer.as_str().to_owned())
@@ -143,9 +150,10 @@ pub(crate) async fn insert(conn: &mut Conn, new: &NewBooking) -> Result<bool, Tr
         .bind::<Text, _>(new.currency.clone())
         .bind::<Text, _>(new.email.clone())
         .bind::<BigInt, _>(signed(new.claim_ms))
-        .execute(conn)
-        .await?;
-    Ok(rows == 1)
+        .get_result(conn)
+        .await
+        .optional()?;
+    row.map(|row| unsigned(row.created_at_ms)).transpose()
 }
 
 /// Stores the seats of a booking with their prices.

@@ -6,7 +6,7 @@
 
 use std::time::Instant;
 
-use seatwire_protocol::command::{Book, BookingInfo};
+use seatwire_protocol::command::{Book, BookingInfo, BookingState};
 use seatwire_protocol::{BookingId, CustomerId, IdempotencyKey, SeatIndex};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
@@ -16,7 +16,7 @@ use super::{Saga, SagaError, receipt};
 use crate::db::bookings::{self, NewBooking, PENDING_TAKEN};
 use crate::db::keys::{self, KEY_TAKEN, KeyRow, Operation};
 use crate::db::orders::{self, OrderRow};
-use crate::db::seats::{self, SeatChange, change_seats, conflicts, lock_seats};
+use crate::db::seats::{self, LockedSeat, SeatChange, change_seats, conflicts, lock_seats};
 use crate::db::shows::{self, Selling};
 use crate::db::{Conn, DbError, End, TryError};
 use crate::holds::ledger::LedgerStatus;
@@ -44,7 +44,8 @@ struct Caps {
 
 #[derive(Debug)]
 enum Claimed {
-    New(Committed),
+    /// With what its owner is told.
+    New(Committed, Box<BookingInfo>),
     /// The key took effect before, or in another request at this moment.
     Replay(KeyRow),
     Refused(Refusal),
@@ -77,8 +78,8 @@ impl Saga {
         };
         failpoint!("book.begun");
         let result = self.order_and_claim(command, body_hash, &begun, commit_by).await;
-        let committed = match result {
-            Ok(Claimed::New(committed)) => committed,
+        let (committed, booking) = match result {
+            Ok(Claimed::New(committed, booking)) => (committed, *booking),
             Ok(Claimed::Replay(row)) => return self.replay(&row, body_hash).await,
             Ok(Claimed::Refused(refusal)) => {
                 self.take_back(command, &begun).await;
@@ -98,10 +99,7 @@ impl Saga {
         self.apply_now(&committed).await;
         failpoint!("book.applied");
         tracing::info!(%show, booking = %begun.booking.short(), seats = begun.seats.len(), "claimed");
-        match self.tell_owner(begun.booking).await? {
-            Some(info) => Ok(Ok(info)),
-            None => Err(SagaError::Internal("a booking that was just committed is not there".to_owned())),
-        }
+        Ok(Ok(self.tell_owner_what_is_known(customer, booking).await))
     }
 
     async fn replay(&self, row: &KeyRow, body_hash: [u8; 32]) -> Result<Result<BookingInfo, Refusal>, SagaError> {
@@ -206,12 +204,13 @@ impl Saga {
 /// The claim. Run again after a COMMIT in doubt, it finds its own booking and answers a replay.
 async fn transact(conn: &mut Conn, claim: &Claim) -> Result<End<Claimed>, TryError> {
     let NewBooking { id, show, customer, .. } = &claim.booking;
-    if !bookings::insert(conn, &claim.booking).await? {
+    let began = Instant::now();
+    let Some(created_at_ms) = bookings::insert(conn, &claim.booking).await? else {
         return match keys::look(conn, customer, Operation::Book, &claim.key).await? {
             Some(row) => Ok(End::Rollback(Claimed::Replay(row))),
             None => Err(DbError::Fault("a booking of this id was made under another key".to_owned()).into()),
         };
-    }
+    };
     failpoint!("claim.booking_inserted");
     keys::insert(conn, customer, Operation::Book, &claim.key, &claim.key_row).await?;
 
@@ -255,7 +254,29 @@ async fn transact(conn: &mut Conn, claim: &Claim) -> Result<End<Claimed>, TryErr
     failpoint!("claim.order_inserted");
     let cause =
         Cause { booking: Some(*id), customer: Some(customer.clone()), hold: Some(claim.booking.hold), operator: false };
-    Ok(End::Commit(Claimed::New(record(conn, *show, generation, changed, None, cause).await?)))
+    let committed = record(conn, *show, generation, changed, None, cause).await?;
+    Ok(End::Commit(Claimed::New(committed, Box::new(pending(claim, &locked, created_at_ms, began)))))
+}
+
+/// What its owner sees of a booking that was just made.
+fn pending(claim: &Claim, locked: &[LockedSeat], created_at_ms: u64, began: Instant) -> BookingInfo {
+    let NewBooking { id, show, amount, currency, claim_ms, .. } = &claim.booking;
+    let passed = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+    BookingInfo {
+        booking: *id,
+        show: *show,
+        seats: locked.iter().map(|seat| seat.seat).collect(),
+        labels: locked.iter().map(|seat| seat.label.clone()).collect(),
+        state: BookingState::Pending,
+        version: 1,
+        amount: *amount,
+        currency: currency.clone(),
+        remaining_ms: claim_ms.saturating_sub(passed),
+        order: Some(claim.order.id.clone()),
+        checkout_url: None,
+        refunds: Vec::new(),
+        created_at_ms,
+    }
 }
 
 async fn over_the_cap(conn: &mut Conn, claim: &Claim) -> Result<Option<Refusal>, TryError> {

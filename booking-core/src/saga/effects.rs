@@ -77,6 +77,14 @@ impl Saga {
         Ok(Some(info))
     }
 
+    /// As [`Self::tell_owner`] of a booking whose maker knows all about it.
+    pub(crate) async fn tell_owner_what_is_known(&self, customer: &CustomerId, booking: BookingInfo) -> BookingInfo {
+        self.inner.wake.events.wake();
+        let booking = self.with_checkout(booking);
+        self.inner.holds.push(customer, &Push::Booking { booking: booking.clone() }).await;
+        booking
+    }
+
     /// As [`Self::tell_owner`] for several.
     pub(crate) async fn tell_owners(&self, bookings: Vec<BookingId>) {
         if bookings.is_empty() {
