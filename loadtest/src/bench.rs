@@ -1,16 +1,20 @@
 //! `loadtest bench`: how fast the product is, each figure beside a reference of the same run, because machines differ
 //! and are shared. Every benchmark starts a private stack of its own; run them with release builds on a machine at rest.
 
+mod bookings;
 mod capture;
 pub(crate) mod cpu;
 mod crowd;
+mod customers;
 mod driver;
 mod edge;
 mod expiry;
 mod fanout;
 mod holds;
 mod joins;
+mod ledger;
 mod memory;
+mod pgbench;
 mod pin;
 mod port;
 mod publisher;
@@ -21,9 +25,11 @@ mod sends;
 mod shows;
 mod slow;
 mod snapshot;
+mod statements;
 mod stream;
 mod viewers;
 mod visible;
+mod webhooks;
 mod work;
 
 use std::path::PathBuf;
@@ -59,6 +65,9 @@ pub struct BenchArgs {
     #[arg(long, env = "SEATWIRE_BENCH_BUSY", default_value_t = 60, value_name = "SECONDS",
           value_parser = clap::value_parser!(u64).range(1..=3_600))]
     busy: u64,
+    /// Customers who buy at the same time, of `bookings` and `webhooks`.
+    #[arg(long, env = "SEATWIRE_BENCH_CUSTOMERS", default_value_t = 64, value_name = "N", value_parser = customers)]
+    customers: usize,
     /// Write the figures to this file too, as one JSON object.
     #[arg(long, env = "SEATWIRE_BENCH_JSON", value_name = "FILE")]
     json: Option<PathBuf>,
@@ -84,10 +93,18 @@ enum Bench {
     Joins,
     /// Lost messages found, and the size of whole maps.
     Stream,
+    /// Purchases from hold to confirmed booking, beside pgbench with the same statements.
+    Bookings,
+    /// 200 webhooks a second while customers buy, beside the same with nobody else there.
+    Webhooks,
 }
 
 fn rounds(text: &str) -> Result<usize, String> {
     text.parse().ok().filter(|rounds| (1..=99).contains(rounds)).ok_or_else(|| "1 to 99".to_owned())
+}
+
+fn customers(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|customers| (1..=1_000).contains(customers)).ok_or_else(|| "1 to 1000".to_owned())
 }
 
 /// Measures and prints.
@@ -105,6 +122,8 @@ pub async fn run(args: BenchArgs) -> anyhow::Result<()> {
         Bench::Slow => slow::run(&args).await,
         Bench::Joins => joins::run(&args).await,
         Bench::Stream => stream::run(&args).await,
+        Bench::Bookings => bookings::run(&args).await,
+        Bench::Webhooks => webhooks::run(&args).await,
     }
 }
 

@@ -8,6 +8,7 @@ mod sends;
 
 use std::time::Duration;
 
+pub(crate) use postgres::{PLAIN_SCRIPT, prepare as prepare_postgres};
 use serde::Serialize;
 
 use crate::launcher::{Postgres, Redis};

@@ -64,6 +64,8 @@ pub(super) struct Report {
     cores: usize,
     cpu: String,
     redis: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    postgres: Option<String>,
     /// Of one minute, before and after: others on the machine are seen here.
     load_average: [f64; 2],
     /// More was running than there are cores: rates and times, and even ratios of rates, then tell how the system shared
@@ -83,12 +85,18 @@ impl Report {
             cores: cores(),
             cpu: cpu_model(),
             redis,
+            postgres: None,
             load_average: [load_average(); 2],
             busy: false,
             seconds,
             rounds,
             figures: Vec::new(),
         }
+    }
+
+    /// Names the other server that was measured.
+    pub(super) fn postgres(&mut self, version: String) {
+        self.postgres = Some(version);
     }
 
     /// Adds a figure and prints it.

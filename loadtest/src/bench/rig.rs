@@ -25,6 +25,8 @@ pub(super) struct Rig {
     pub(super) show: ShowId,
     /// First seats of free runs of three that do not overlap.
     pub(super) starts: Vec<u32>,
+    /// Of its seats, free or not.
+    seats: u32,
 }
 
 const DEADLINE: Duration = Duration::from_secs(5);
@@ -53,7 +55,13 @@ impl Rig {
         let free = |seat: &u32| statuses.get(SeatIndex(*seat)) == Some(SeatStatus::Available);
         let runs = (0..statuses.len().saturating_sub(2)).step_by(3);
         let starts = runs.filter(|start| (*start..start + 3).all(|seat| free(&seat))).collect();
-        Ok(Self { stack, addresses, client, redis, show, starts })
+        let seats = statuses.len();
+        Ok(Self { stack, addresses, client, redis, show, starts, seats })
+    }
+
+    /// First seats of all runs of three that do not overlap, for a show of the same seats with nothing taken.
+    pub(super) fn all_starts(&self) -> Vec<u32> {
+        (0..self.seats.saturating_sub(2)).step_by(3).collect()
     }
 
     pub(super) fn redis_address(&self) -> anyhow::Result<SocketAddr> {

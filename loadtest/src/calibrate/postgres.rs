@@ -10,8 +10,25 @@ use uuid::Uuid;
 
 use super::rate;
 
+/// The same transaction as a script for pgbench.
+pub(crate) const PLAIN_SCRIPT: &str = r#"
+\set a random(0, 19999)
+\set b random(0, 19999)
+\set c random(0, 19999)
+\set n random(1, 4000000000000000)
+BEGIN;
+SELECT seat, status, version FROM calibration.show_seats
+    WHERE show_id = 1 AND seat = ANY(ARRAY[:a, :b, :c]::integer[]) ORDER BY seat FOR UPDATE;
+UPDATE calibration.show_seats SET status = 'claimed', booking_id = md5('b' || :n)::uuid, version = version + 1
+    WHERE show_id = 1 AND seat = ANY(ARRAY[:a, :b, :c]::integer[]);
+INSERT INTO calibration.bookings (id, show_id, customer_id, state)
+    VALUES (md5('b' || :n)::uuid, 1, 'customer', 'PENDING');
+INSERT INTO calibration.outbox (booking_id, change) VALUES (md5('b' || :n)::uuid, '{"seats": [[1, 1, 2]]}');
+COMMIT;
+"#;
+
 /// Makes tables for the measurement: one show of 20,000 seats.
-pub(super) async fn prepare(url: &str) -> anyhow::Result<()> {
+pub(crate) async fn prepare(url: &str) -> anyhow::Result<()> {
     let client = connect(url).await?;
     Ok(client.batch_execute(SCHEMA).await?)
 }
