@@ -3,6 +3,7 @@
 //! Nothing in here knows Redis or the payment provider. Every statement runs through [`transaction`]: in a task of its
 //! own, with bounded retries, and with a name for logs. Seat rows are locked in [`seats`] and nowhere else.
 
+pub mod availability;
 pub mod bookings;
 pub mod cancellations;
 mod connect;

@@ -46,6 +46,7 @@ command!(0x30, "get_snapshot", GetSnapshot => SnapshotReply);
 command!(0x31, "get_positions", GetPositions => PositionsReply);
 command!(0x40, "list_shows", ListShows => ShowsReply);
 command!(0x41, "get_layout", GetLayout => Layout);
+command!(0x42, "list_availability", ListAvailability => AvailabilityReply);
 command!(0x50, "log_out", LogOut => LoggedOut);
 command!(0x51, "get_logouts", GetLogouts => LogoutsReply);
 
@@ -493,4 +494,27 @@ pub struct Logout {
     pub customer: CustomerId,
     /// Tokens issued before are void, milliseconds since 1970.
     pub before_ms: u64,
+}
+
+/// Asks how many seats are left of the shows that [`ListShows`] with the same filters lists.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ListAvailability(pub ListShows);
+
+/// How full shows are, in the order of [`ShowsReply`]; as of a moment ago, for a list, not for a seat map.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AvailabilityReply {
+    /// The shows.
+    pub shows: Vec<Availability>,
+}
+
+/// How full a show is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Availability {
+    /// The show.
+    pub show: ShowId,
+    /// Number of seats.
+    pub seats: u32,
+    /// Seats that are neither claimed, booked nor blocked; some of them may be held.
+    pub available: u32,
 }

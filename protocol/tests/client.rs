@@ -215,6 +215,11 @@ async fn a_silent_core_is_given_up_and_its_commands_go_elsewhere() {
         call.await.unwrap().unwrap();
     }
     let to_silent = silent.commands();
+    for again in live.commands() {
+        // Sent a second time, a command has less time left.
+        let first = to_silent.iter().find(|frame| frame.body == again.body);
+        assert!(first.is_none_or(|first| again.deadline_ms < first.deadline_ms), "{first:?} {again:?}");
+    }
     assert!(
         to_silent.iter().any(|f| f.kind == ReleaseHold::OP) && to_silent.iter().any(|f| f.kind == GetPositions::OP)
     );

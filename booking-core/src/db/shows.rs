@@ -13,7 +13,7 @@ use super::{Conn, Db, DbError, TryError, signed, unsigned};
 use crate::holds::ledger::{Sale, SeatRun, ShowRow};
 
 /// Shows in one list.
-const SHOWS_MAX: i64 = 500;
+pub(super) const SHOWS_MAX: i64 = 500;
 
 /// The columns that make a [`Sale`].
 #[derive(Debug, QueryableByName)]

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use seatwire_protocol::codec::{self, DecodeError, Frame};
 use seatwire_protocol::command::{
     Book, CancelBooking, Command, ExtendHold, GetBooking, GetLayout, GetLogouts, GetPositions, GetSnapshot, HoldSeats,
-    ListBookings, ListShows, LogOut, OwnHolds, ReleaseHold,
+    ListAvailability, ListBookings, ListShows, LogOut, OwnHolds, ReleaseHold,
 };
 use seatwire_protocol::limits::NESTING_MAX;
 use seatwire_protocol::{ErrorBody, ErrorCode};
@@ -51,6 +51,7 @@ commands! {
     GetPositions => commands::seat_map::positions,
     ListShows => commands::catalogue::shows,
     GetLayout => commands::catalogue::layout,
+    ListAvailability => commands::catalogue::availability,
     LogOut => commands::logouts::log_out,
     GetLogouts => commands::logouts::list,
 }
@@ -86,6 +87,7 @@ pub(super) async fn answer(app: &App, frame: &Frame, received: Instant) -> Resul
         Ok(_) => "ok".to_owned(),
         Err(error) => error.code.as_str().to_owned(),
     };
+    span.in_scope(|| tracing::debug!(outcome, "answered"));
     metrics::counter!(names::COMMANDS, "command" => name, "outcome" => outcome).increment(1);
     metrics::histogram!(names::COMMAND_SECONDS, "command" => name).record(received.elapsed());
     answer

@@ -134,7 +134,7 @@ fn by_operation(kind: &str, rest: &str, json: &Value) -> Vec<u8> {
         };
     }
     operations!(Hello, HoldSeats, ExtendHold, ReleaseHold, OwnHolds, Book, GetBooking, CancelBooking, ListBookings);
-    operations!(GetSnapshot, GetPositions, ListShows, GetLayout, LogOut, GetLogouts);
+    operations!(GetSnapshot, GetPositions, ListShows, GetLayout, ListAvailability, LogOut, GetLogouts);
     panic!("no operation {rest}")
 }
 
@@ -173,7 +173,16 @@ fn read_again(name: &str, bytes: &[u8]) -> Option<Vec<u8>> {
         }),
         _ => {
             operations!(Hello, HoldSeats, ExtendHold, ReleaseHold, OwnHolds, Book, GetBooking, CancelBooking);
-            operations!(ListBookings, GetSnapshot, GetPositions, ListShows, GetLayout, LogOut, GetLogouts);
+            operations!(
+                ListBookings,
+                GetSnapshot,
+                GetPositions,
+                ListShows,
+                GetLayout,
+                ListAvailability,
+                LogOut,
+                GetLogouts
+            );
             panic!("no reader for {name}")
         }
     }
@@ -233,6 +242,7 @@ fn no_kind_of_message_is_without_a_vector() {
         GetPositions::NAME,
         ListShows::NAME,
         GetLayout::NAME,
+        ListAvailability::NAME,
         LogOut::NAME,
         GetLogouts::NAME,
     ];

@@ -22,7 +22,7 @@ fn read_as_everything(bytes: &[u8]) {
         };
     }
     read!(Hello, HelloReply, HoldSeats, ExtendHold, ReleaseHold, OwnHolds, Book, GetBooking, CancelBooking);
-    read!(ListBookings, GetSnapshot, GetPositions, ListShows, GetLayout, LogOut, GetLogouts);
+    read!(ListBookings, GetSnapshot, GetPositions, ListShows, GetLayout, ListAvailability, LogOut, GetLogouts);
     read!(HoldInfo, Released, OwnHoldsReply, BookingInfo, BookingsReply, SnapshotReply, PositionsReply, ShowsReply);
     read!(Layout, ErrorBody, ClientMessage, ServerMessage, Push, ControlMessage);
     let _ = SeatFrame::from_packed(bytes);

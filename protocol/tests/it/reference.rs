@@ -49,6 +49,7 @@ fn every_operation_is_documented_with_its_number() {
         GetPositions,
         ListShows,
         GetLayout,
+        ListAvailability,
         LogOut,
         GetLogouts
     );

@@ -239,6 +239,11 @@ OPERATIONS = {
     "get_positions": (0x31, Record(shows=List(SHOW)), Record(positions=List(OrNil(POSITION)))),
     "list_shows": (0x40, Record(show_=SHOW, city_=TEXT, date_=TEXT, movie_=TEXT), Record(shows=List(SHOW_INFO))),
     "get_layout": (0x41, Record(show=SHOW), LAYOUT),
+    "list_availability": (
+        0x42,
+        Record(show_=SHOW, city_=TEXT, date_=TEXT, movie_=TEXT),
+        Record(shows=List(Record(show=SHOW, seats=NUMBER, available=NUMBER))),
+    ),
     "log_out": (0x50, Record(customer=CUSTOMER, issued_at_ms=NUMBER, keep_ms=NUMBER), Record(before_ms=NUMBER)),
     "get_logouts": (
         0x51,

@@ -107,6 +107,11 @@ export const operations = {
     record({ shows: list(showInfo) }),
   ],
   get_layout: [0x41, record({ show }), layout],
+  list_availability: [
+    0x42,
+    record({ "show?": show, "city?": name, "date?": name, "movie?": name }),
+    record({ shows: list(record({ show, seats: number, available: number })) }),
+  ],
   log_out: [0x50, record({ customer, issued_at_ms: number, keep_ms: number }), record({ before_ms: number })],
   get_logouts: [
     0x51,
