@@ -21,15 +21,17 @@ use crate::metrics as names;
 /// # Errors
 /// The core's answer, or the client's own when no core answers.
 pub async fn call<C: Command>(app: &App, command: &C) -> Result<C::Reply, ErrorBody> {
-    let trace = rand::random_range(1..=INTEGER_MAX);
+    let number = rand::random_range(1..=INTEGER_MAX);
+    // As the core writes it, so that one search finds both.
+    let trace = format!("{number:016x}");
     let started = Instant::now();
-    let answer = app.core.call(command, app.config.command, trace).await;
+    let answer = app.core.call(command, app.config.command, number).await;
     let outcome = answer.as_ref().map_or_else(|error| error.code.to_string(), |_| "OK".to_owned());
     debug!(command = C::NAME, trace, outcome, "command");
     histogram!(names::COMMAND_SECONDS, "command" => C::NAME).record(started.elapsed().as_secs_f64());
     counter!(names::COMMANDS, "command" => C::NAME, "outcome" => outcome).increment(1);
     answer.map_err(|error| match error.trace_id {
-        None => ErrorBody { trace_id: Some(format!("{trace:x}")), ..error },
+        None => ErrorBody { trace_id: Some(trace), ..error },
         Some(_) => error,
     })
 }

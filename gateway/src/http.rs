@@ -8,6 +8,7 @@
 //! | `POST /api/guest` | a token for somebody new |
 //! | `POST /api/logout` | all of one's tokens are void from now on |
 //! | `GET /api/shows`, `GET /api/shows/{show}/layout`, `GET /api/shows/{show}/seats` | what there is to see |
+//! | `GET /api/availability` | which shows of a list are filling fast |
 //! | `GET`, `POST /api/shows/{show}/holds`; `DELETE …/{hold}`, `POST …/{hold}/extend` | holds |
 //! | `GET`, `POST /api/bookings`; `GET …/{booking}`, `POST …/{booking}/cancel` | bookings |
 //! | `GET /api/openapi.json` | all of `/api` as OpenAPI 3.1 |
@@ -62,6 +63,7 @@ pub struct PeerAddress(pub IpAddr);
 #[derive(Default)]
 pub struct Caches {
     pub shows: Cache<shows::Query, shows::Listed>,
+    pub availability: Cache<shows::Query, shows::Fullness>,
     pub layouts: Cache<seatwire_protocol::ShowId, shows::Drawn>,
 }
 
@@ -87,6 +89,7 @@ pub fn router(app: &Arc<App>) -> Router {
         .route("/api/guest", post(shows::guest))
         .route("/api/logout", post(logout::log_out))
         .route("/api/shows", get(shows::list))
+        .route("/api/availability", get(shows::availability))
         .route("/api/shows/{show}/layout", get(shows::layout))
         .route("/api/shows/{show}/seats", get(shows::seats))
         .route("/api/shows/{show}/holds", get(holds::own).post(holds::place))

@@ -8,6 +8,8 @@ pub const JOINS: &str = "seatwire_gateway_joins_total";
 pub const JOINS_REFUSED: &str = "seatwire_gateway_joins_refused_total";
 pub const CLOSES: &str = "seatwire_gateway_closes_total";
 pub const LOGGED_OUT: &str = "seatwire_gateway_logged_out_total";
+pub const VIEWERS: &str = "seatwire_gateway_viewers";
+pub const ROOMS_DOUBTFUL: &str = "seatwire_gateway_rooms_doubtful";
 pub const ROOMS: &str = "seatwire_gateway_rooms";
 pub const ROOMS_STALE: &str = "seatwire_gateway_rooms_stale_total";
 pub const SNAPSHOTS: &str = "seatwire_gateway_snapshots_fetched_total";
@@ -58,6 +60,8 @@ const COUNTERS: &[(&str, &str)] = &[
 const GAUGES: &[(&str, &str)] = &[
     (CONNECTIONS, "open WebSockets"),
     (ROOMS, "shows watched"),
+    (ROOMS_DOUBTFUL, "shows whose present state is not known, now"),
+    (VIEWERS, "viewers of all shows; one who watches two counts twice"),
     (FEED_UP, "1 while the feed connection to Redis is up"),
 ];
 const HISTOGRAMS: &[(&str, &str)] =

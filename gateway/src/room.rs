@@ -95,8 +95,9 @@ impl Room {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// As it is told: approximate.
     pub fn viewer_count(&self) -> u64 {
-        self.viewers.count() as u64
+        self.viewers.about(clock::now_ms()) as u64
     }
 
     pub fn position(&self) -> Option<Position> {

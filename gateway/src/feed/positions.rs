@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use metrics::gauge;
 use seatwire_protocol::ShowId;
 use seatwire_protocol::command::GetPositions;
 use seatwire_protocol::limits::POSITIONS_PER_COMMAND_MAX;
@@ -15,7 +16,7 @@ use super::{Topic, resync};
 use crate::app::App;
 use crate::room::Room;
 use crate::room::sync::{Heard, Lost};
-use crate::{clock, fanout};
+use crate::{clock, fanout, metrics as names};
 
 const EVERY: Duration = Duration::from_secs(1);
 /// Without an answer for this long, viewers are told.
@@ -31,6 +32,7 @@ pub async fn run(app: Arc<App>) {
         app.metrics.run_upkeep();
         let mut rooms = app.registry.rooms();
         rooms.retain(|room| !let_go(&app, room));
+        count(&rooms);
         if check(&app, &rooms).await {
             answered_at = Instant::now();
         } else if answered_at.elapsed() >= DOUBT_AFTER {
@@ -39,6 +41,14 @@ pub async fn run(app: Arc<App>) {
             }
         }
     }
+}
+
+fn count(rooms: &[Arc<Room>]) {
+    let viewers: usize = rooms.iter().map(|room| room.viewers.count()).sum();
+    let doubtful = rooms.iter().filter(|room| room.state().is_doubtful()).count();
+    let gauge_of = |count: usize| f64::from(u32::try_from(count).unwrap_or(u32::MAX));
+    gauge!(names::VIEWERS).set(gauge_of(viewers));
+    gauge!(names::ROOMS_DOUBTFUL).set(gauge_of(doubtful));
 }
 
 /// Asks for the positions of all rooms with a map; `false` when no core could tell.

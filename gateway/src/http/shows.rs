@@ -1,5 +1,6 @@
 //! What there is to see: shows, layouts, seats; and tokens for guests.
 
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +10,7 @@ use axum::extract::{Path, Query as UrlQuery, Request, State};
 use axum::http::header::{CACHE_CONTROL, ETAG, IF_NONE_MATCH};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use metrics::counter;
-use seatwire_protocol::command::{GetLayout, ListShows, ShowsReply};
+use seatwire_protocol::command::{Availability, GetLayout, ListAvailability, ListShows, ShowsReply};
 use seatwire_protocol::{ErrorBody, ErrorCode, ShowId};
 use serde::Deserialize;
 use serde_json::json;
@@ -20,6 +21,11 @@ use crate::{commands, metrics as names};
 
 /// The list of shows may be this old; times until an opening are told as of now.
 const SHOWS_KEPT: Duration = Duration::from_secs(2);
+/// How full shows are may be this old at least, and twice as old at most: lists differ, so that they are not all asked
+/// for at once.
+const AVAILABILITY_KEPT: Duration = Duration::from_secs(15);
+/// A show is filling fast when less than this share of its seats is left.
+const FILLING_FAST_PART: u32 = 4;
 /// Without a version in the question, a layout is looked for again after this long.
 const LAYOUT_KEPT: Duration = Duration::from_secs(10);
 /// How long a question for seats waits for the room to have them.
@@ -38,6 +44,9 @@ pub struct Query {
 
 /// A list as the core told it.
 pub type Listed = Arc<ShowsReply>;
+
+/// How full the shows of a list are, encoded.
+pub type Fullness = Bytes;
 
 /// A layout, encoded.
 #[derive(Clone)]
@@ -106,6 +115,46 @@ fn filters(query: &Query) -> Result<ListShows, ErrorBody> {
     }
     let Query { city, date, movie, .. } = query.clone();
     Ok(ListShows { show, city, date, movie })
+}
+
+/// `GET /api/availability`: which shows of a list are filling fast.
+pub async fn availability(
+    State(app): State<Arc<App>>,
+    query: Result<UrlQuery<Query>, axum::extract::rejection::QueryRejection>,
+) -> Reply {
+    let UrlQuery(query) = match query {
+        Ok(query) => query,
+        Err(error) => return respond::refuse(&ErrorBody::bad_request("query", error.body_text())),
+    };
+    match availability_now(&app, query).await {
+        Ok(bytes) => {
+            let mut reply = respond::json_bytes(bytes);
+            reply.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=15"));
+            reply
+        }
+        Err(error) => respond::refuse(&error),
+    }
+}
+
+async fn availability_now(app: &App, query: Query) -> Result<Fullness, ErrorBody> {
+    let command = ListAvailability(filters(&query)?);
+    let fetch = async {
+        let reply = commands::call(app, &command).await?;
+        let shows: Vec<_> = reply.shows.iter().map(fullness).collect();
+        Ok::<_, ErrorBody>(serde_json::to_vec(&json!({"shows": shows})).unwrap_or_default().into())
+    };
+    let spread = BuildHasherDefault::<DefaultHasher>::default().hash_one(&query) % 1_000;
+    let keep = AVAILABILITY_KEPT + AVAILABILITY_KEPT.mul_f64(f64::from(u32::try_from(spread).unwrap_or(0)) / 1_000.0);
+    Ok(app.caches.availability.get(query, keep, |_| false, fetch).await?.0)
+}
+
+fn fullness(show: &Availability) -> serde_json::Value {
+    let filling = match show.available {
+        0 => "sold_out",
+        left if left < show.seats / FILLING_FAST_PART => "fast",
+        _ => "slow",
+    };
+    json!({"show": show.show, "seats": show.seats, "available": show.available, "filling": filling})
 }
 
 /// Version that the asker already knows of.

@@ -16,11 +16,17 @@ struct Inner<T> {
     empty_since_ms: u64,
     /// A closed room takes no viewer: whoever comes opens another.
     closed: bool,
+    /// The number that is told, and when it was counted.
+    told: (usize, u64),
 }
+
+/// A number of viewers that is told is counted again after this long: it is for people, who can't read faster.
+const TOLD_MS: u64 = 2_000;
 
 impl<T> Viewers<T> {
     pub fn new(now_ms: u64) -> Self {
-        let inner = Inner { places: Vec::new(), free: Vec::new(), count: 0, empty_since_ms: now_ms, closed: false };
+        let (places, free, told) = (Vec::new(), Vec::new(), (0, now_ms));
+        let inner = Inner { places, free, count: 0, empty_since_ms: now_ms, closed: false, told };
         Self { inner: Mutex::new(inner) }
     }
 
@@ -62,6 +68,16 @@ impl<T> Viewers<T> {
 
     pub fn count(&self) -> usize {
         self.lock().count
+    }
+
+    /// About how many there are: the same number for two seconds, so that who comes and goes changes nothing.
+    pub fn about(&self, now_ms: u64) -> usize {
+        let mut inner = self.lock();
+        let (told, at_ms) = inner.told;
+        if told == 0 || now_ms.saturating_sub(at_ms) >= TOLD_MS {
+            inner.told = (inner.count, now_ms);
+        }
+        inner.told.0
     }
 
     /// Keeps an empty room for longer: somebody asked for it without staying.
@@ -124,6 +140,19 @@ mod tests {
         assert_eq!(viewers.all(), seen);
         assert_eq!(viewers.join(&all[3]), Some(3));
         assert!(!viewers.close_if_idle(1_000_000, 10), "it has viewers");
+    }
+
+    #[test]
+    fn the_number_that_is_told_changes_every_two_seconds_at_most() {
+        let viewers = Viewers::new(0);
+        let all: Vec<_> = (0..5).map(Arc::new).collect();
+        assert_eq!(viewers.about(0), 0);
+        viewers.join(&all[0]).unwrap();
+        assert_eq!(viewers.about(1), 1, "the first one is not nobody");
+        all.iter().skip(1).for_each(|viewer| drop(viewers.join(viewer)));
+        assert_eq!((viewers.about(2), viewers.about(2_000), viewers.about(2_001)), (1, 1, 5));
+        viewers.leave(2, 2_002);
+        assert_eq!((viewers.about(4_000), viewers.about(4_001)), (5, 4));
     }
 
     #[test]

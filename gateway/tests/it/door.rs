@@ -1,4 +1,16 @@
-//! Bad input at the gateway's doors gets a clear answer that names the fault, and hurts nobody else.
+//! Bad input at the gateway's doors gets a clear answer that names the fault, and hurts nobody else. The catalogue:
+//!
+//! | row | input | test |
+//! |---|---|---|
+//! | B1, B3 | headers too long, too many; bodies and lengths that do not fit | `every_bad_request_…`, `what_never_ends_…` |
+//! | B2 | a byte now and then | `slow_and_silent_…`, `what_never_ends_…` |
+//! | B4 | wrong path, method, size | `every_bad_request_…` (of the webhook: the core's tests) |
+//! | B5, B6, B9 | origins, handshakes, extensions | `every_bad_handshake_…` |
+//! | B7, B8, B10 | frames | `every_bad_frame_…`, `websocket::every_case_…` |
+//! | B11 to B16 | messages that are none, or not whole, or too deep, or of another version | `every_bad_messagepack_…`, `a_bad_message_…` |
+//! | B29 | floods | `a_flood_of_anything_…` |
+//! | B30 | positions that never were | `stack::a_viewer_resumes_…` |
+//! | B31 | the core's port without the secret | the core's `handshake` tests |
 
 use std::path::{Path, PathBuf};
 
@@ -20,6 +32,11 @@ async fn every_bad_request_is_answered_with_its_status() {
         ("a header line of 64 KiB", 431, long),
         ("a thousand headers", 431, many),
         ("two lengths", 400, post("Content-Length: 3\r\nContent-Length: 4", "abcd")),
+        (
+            "a length and chunks",
+            400,
+            post(&format!("{bearer}\r\nContent-Length: 3\r\nTransfer-Encoding: chunked"), "0\r\n\r\n"),
+        ),
         ("no length that is a number", 400, post("Content-Length: abc", "")),
         (
             "a chunk of bad size",
@@ -142,6 +159,11 @@ async fn every_bad_handshake_is_refused_before_the_upgrade() {
         assert_eq!(answered, *status, "{changes:?}: {head}");
         assert_eq!(answered == 426, head.contains("sec-websocket-version: 13"), "{head}");
     }
+    // Compression is not offered, so no message can blow up.
+    let mut plain = Raw::connect(&gateway.address).await;
+    let deflate = [("Authorization", good.as_str()), ("Sec-WebSocket-Extensions", "permessage-deflate")];
+    let (status, head) = plain.request(&handshake(&deflate)).await;
+    assert_eq!((status, head.contains("sec-websocket-extensions")), (101, false), "{head}");
     let mut old = Raw::connect(&gateway.address).await;
     let request = handshake(&[("Authorization", &good)]).replace("HTTP/1.1", "HTTP/1.0");
     assert_eq!(old.request(&request).await.0, 400);
@@ -206,6 +228,132 @@ async fn a_bad_message_gets_an_error_and_keeps_the_socket() {
     }
     raw.send(&masked(0x89, b"")).await;
     assert_eq!(raw.frame().await, Frame::Pong);
+}
+
+#[tokio::test]
+async fn every_bad_messagepack_message_is_refused_and_three_that_are_none_close() {
+    let gateway = Gateway::start(&[]);
+    let hold = json!({"t": "hold", "id": 5, "show": 7, "key": "k", "seats": [1]});
+    let encoded = |value: &Value| seatwire_protocol::codec::encode(value);
+    let with = |field: &str, value: Value| {
+        let mut message = hold.clone();
+        message[field] = value;
+        encoded(&message)
+    };
+    let good = encoded(&hold);
+    let deep =
+        [&[0x82][..], &encoded(&json!("t")), &encoded(&json!("hide")), &encoded(&json!("x")), &[0x91; 3_000]].concat();
+    // Not even a map: the third one closes.
+    let none: [(&str, Vec<u8>); 7] = [
+        ("nothing", vec![]),
+        ("a reserved byte", vec![0xC1]),
+        ("half a message", good[..good.len() / 2].to_vec()),
+        ("a message and more", [&good[..], &[0xC0]].concat()),
+        ("an array of four billion", vec![0xDD, 0xFF, 0xFF, 0xFF, 0xFF]),
+        ("a map of four billion", vec![0xDF, 0xFF, 0xFF, 0xFF, 0xFF, 0xA1, b't']),
+        ("three thousand arrays deep", deep),
+    ];
+    for (what, bytes) in none {
+        let mut raw = Raw::open_binary(&gateway.address, &token(60)).await;
+        for _ in 0..3 {
+            raw.send(&masked(0x82, &bytes)).await;
+        }
+        let (code, errors) = raw.binary_close().await;
+        assert_eq!((code, errors.len()), (1008, 3), "{what}: {errors:?}");
+        assert!(errors.iter().all(|error| error["error"]["code"] == "BAD_REQUEST"), "{what}: {errors:?}");
+        raw.finish().await;
+    }
+    // A message with a bad field: the field is named, and the socket stays.
+    let fields: [(&str, Vec<u8>); 7] = [
+        ("show", with("show", json!(-1))),
+        ("show", with("show", json!(u64::MAX))),
+        ("show", with("show", json!(1.5))),
+        ("seats", with("seats", json!([1, -1]))),
+        ("seats", with("seats", json!("A1"))),
+        ("key", with("key", json!("k".repeat(256)))),
+        ("t", with("t", json!("reply"))),
+    ];
+    let mut raw = Raw::open_binary(&gateway.address, &token(60)).await;
+    for (field, bytes) in fields {
+        raw.send(&masked(0x82, &bytes)).await;
+        let error = raw.binary().await;
+        assert_eq!((&error["error"]["field"], &error["id"]), (&json!(field), &json!(5)), "{error}");
+    }
+    raw.finish().await;
+}
+
+#[tokio::test]
+async fn a_flood_of_anything_is_slowed_down_and_then_closed() {
+    let gateway = Gateway::start(&[("SEATWIRE_COMMAND_MS", "100")]);
+    let hold = |n: u64| json!({"t": "hold", "id": n, "show": 7, "key": format!("k{n}"), "seats": [1]});
+    let floods: [(&str, Box<dyn Fn(u64) -> Vec<u8>>); 3] = [
+        ("holds", Box::new(|n| masked(0x81, hold(n).to_string().as_bytes()))),
+        ("shows", Box::new(|n| masked(0x81, json!({"t": "watch", "show": n + 1}).to_string().as_bytes()))),
+        ("pings", Box::new(|_| masked(0x89, b""))),
+    ];
+    for (what, message) in floods {
+        let mut raw = Raw::open(&gateway.address, &token(60)).await;
+        let all: Vec<u8> = (0..10_000).flat_map(message).collect();
+        // More than sockets keep: holds that wait for a core keep the gateway from reading on.
+        raw.send_aside(all);
+        let (errors, code, _) = raw.close().await;
+        let of = |code: &str| errors.iter().filter(|error| error["error"]["code"] == code).count();
+        assert_eq!(code, 1008, "{what}");
+        assert!(of("RATE_LIMITED") > 0, "{what}: {errors:?}");
+        assert!(what != "shows" || of("LIMIT") > 0, "{errors:?}");
+        assert!(errors.len() < 300, "{what}: {} answers", errors.len());
+    }
+    let reply = Http::default().get(&gateway.url("/live"), &[]).await.unwrap();
+    assert_eq!(reply.status, 200);
+}
+
+#[tokio::test]
+async fn guests_and_joins_have_their_rates() {
+    let settings = [
+        ("SEATWIRE_GUESTS_PER_MINUTE_MAX", "3"),
+        ("SEATWIRE_JOINS_PER_SECOND_MAX", "1"),
+        ("SEATWIRE_TRUSTED_PROXIES", "127.0.0.1"),
+    ];
+    let gateway = Gateway::start(&settings);
+    let http = Http::default();
+    let ask = async |client: &str| {
+        http.post(&gateway.url("/api/guest"), &[("x-forwarded-for", client)], &json!({})).await.unwrap()
+    };
+    for _ in 0..3 {
+        assert_eq!(ask("10.1.1.1").await.status, 200);
+    }
+    let refused = ask("10.1.1.1").await;
+    assert!(refused.status == 429 && refused.headers.contains_key("retry-after"), "{}", refused.text());
+    assert_eq!(ask("6.6.6.6, 10.1.1.2").await.status, 200, "another address has its own");
+    let bearer = format!("Bearer {}", token(60));
+    let mut open = Vec::new();
+    let refused = loop {
+        let mut raw = Raw::connect(&gateway.address).await;
+        let (status, head) = raw.request(&handshake(&[("Authorization", &bearer)])).await;
+        open.push(raw);
+        if status != 101 {
+            break (status, head);
+        }
+        assert!(open.len() < 100, "as many as like");
+    };
+    assert!(refused.0 == 503 && refused.1.contains("retry-after: "), "{}", refused.1);
+}
+
+#[tokio::test]
+async fn what_never_ends_is_ended() {
+    let gateway = Gateway::start(&[]);
+    let mut head = Raw::connect(&gateway.address).await;
+    head.send(b"GET / HTTP/1.1\r\nHost: x\r\n").await;
+    let mut body = Raw::connect(&gateway.address).await;
+    let bearer = format!("Authorization: Bearer {}", token(60));
+    body.send(format!("POST /api/bookings HTTP/1.1\r\nHost: x\r\n{bearer}\r\nContent-Length: 10\r\n\r\n{{").as_bytes())
+        .await;
+    let mut silent = Raw::connect(&gateway.address).await;
+    // Each ends by itself, long before the test's patience.
+    tokio::join!(head.drip(b"X: y\r\n"), silent.end(), async {
+        let (status, _) = body.request("").await;
+        assert_eq!(status, 400);
+    });
 }
 
 #[tokio::test]

@@ -104,6 +104,10 @@ async fn every_answer_is_as_the_document_says() {
     for (query, status) in [("?city=Nowhere", 200), ("?date=2026-1-1", 400), ("?show=0", 400)] {
         assert_eq!(ask.ask(get.clone(), "/api/shows", &format!("/api/shows{query}"), nothing()).await.0, status);
     }
+    for (query, status) in [("", 200), ("?city=Nowhere", 200), ("?date=2026-1-1", 400)] {
+        let route = "/api/availability";
+        assert_eq!(ask.ask(get.clone(), route, &format!("{route}{query}"), nothing()).await.0, status);
+    }
     for route in ["/api/shows/{show}/layout", "/api/shows/{show}/seats"] {
         for (show, status) in [("1", 200), ("999999", 404), ("x", 400)] {
             let path = route.replace("{show}", show);

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use seatwire_protocol::codec;
+use seatwire_protocol::ws::SUBPROTOCOL_MSGPACK;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -13,6 +15,8 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) struct Raw {
     stream: TcpStream,
     read: Vec<u8>,
+    /// Sent while something is read.
+    aside: Vec<u8>,
 }
 
 /// What came back.
@@ -29,7 +33,7 @@ pub(crate) enum Frame {
 
 impl Raw {
     pub(crate) async fn connect(address: &str) -> Self {
-        Self { stream: TcpStream::connect(address).await.unwrap(), read: Vec::new() }
+        Self { stream: TcpStream::connect(address).await.unwrap(), read: Vec::new(), aside: Vec::new() }
     }
 
     /// A WebSocket with JSON messages; the welcome is read.
@@ -42,9 +46,60 @@ impl Raw {
         raw
     }
 
+    /// The same with MessagePack.
+    pub(crate) async fn open_binary(address: &str, token: &str) -> Self {
+        let mut raw = Self::connect(address).await;
+        let bearer = format!("Bearer {token}");
+        let headers = [("Authorization", bearer.as_str()), ("Sec-WebSocket-Protocol", SUBPROTOCOL_MSGPACK)];
+        assert_eq!(raw.request(&handshake(&headers)).await.0, 101);
+        assert_eq!(raw.binary().await["t"], "welcome");
+        raw
+    }
+
+    /// The next message in MessagePack.
+    pub(crate) async fn binary(&mut self) -> Value {
+        match self.frame().await {
+            Frame::Binary(payload) => codec::decode(&payload).unwrap(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Reads on to the close frame: its code, and the messages before it.
+    pub(crate) async fn binary_close(&mut self) -> (u16, Vec<Value>) {
+        let mut messages = Vec::new();
+        loop {
+            match self.frame().await {
+                Frame::Binary(payload) => messages.push(codec::decode(&payload).unwrap()),
+                Frame::Close(code, _) => return (code, messages),
+                other => panic!("{other:?} after {messages:?}"),
+            }
+        }
+    }
+
+    /// Sends this again and again, slowly, until the other side has ended the connection.
+    pub(crate) async fn drip(&mut self, bytes: &[u8]) {
+        let (mut read, mut write) = self.stream.split();
+        let drip = async {
+            while write.write_all(bytes).await.is_ok() {
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+        };
+        let mut answer = Vec::new();
+        let end = timeout(PATIENCE, read.read_to_end(&mut answer));
+        tokio::select! {
+            () = drip => {}
+            end = end => drop(end.expect("the gateway waits for more")),
+        }
+    }
+
     /// Sends bytes; a connection that is closed meanwhile takes no more.
     pub(crate) async fn send(&mut self, bytes: &[u8]) {
         let _ = timeout(PATIENCE, self.stream.write_all(bytes)).await.expect("the gateway takes nothing");
+    }
+
+    /// Sends bytes while others are read, as far as the other side takes them.
+    pub(crate) fn send_aside(&mut self, bytes: Vec<u8>) {
+        self.aside = bytes;
     }
 
     pub(crate) async fn send_text(&mut self, text: &str) {
@@ -137,8 +192,19 @@ impl Raw {
     }
 
     async fn more(&mut self) -> bool {
-        let read = timeout(PATIENCE, self.stream.read_buf(&mut self.read)).await;
-        read.expect("the gateway says nothing").is_ok_and(|count| count > 0)
+        let (mut read, mut write) = self.stream.split();
+        let read = async {
+            loop {
+                tokio::select! {
+                    count = read.read_buf(&mut self.read) => return count,
+                    sent = write.write(&self.aside), if !self.aside.is_empty() => match sent {
+                        Ok(count) => drop(self.aside.drain(..count)),
+                        Err(_) => self.aside.clear(),
+                    },
+                }
+            }
+        };
+        timeout(PATIENCE, read).await.expect("the gateway says nothing").is_ok_and(|count| count > 0)
     }
 }
 

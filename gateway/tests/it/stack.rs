@@ -44,7 +44,7 @@ pub(crate) fn free_seats(viewer: &ViewerClient, count: usize) -> Vec<u32> {
     seats
 }
 
-async fn sees(viewer: &ViewerClient, seats: &[u32], status: SeatStatus) {
+pub(crate) async fn sees(viewer: &ViewerClient, seats: &[u32], status: SeatStatus) {
     let all = |v: &ShowViewer| v.is_live() && seats.iter().all(|seat| v.map().status(SeatIndex(*seat)) == Some(status));
     viewer.wait_until(&format!("{seats:?} {status:?}"), show(), PATIENCE, all).await.unwrap();
 }
