@@ -149,7 +149,7 @@ mod tests {
         assert_eq!(viewers.about(0), 0);
         viewers.join(&all[0]).unwrap();
         assert_eq!(viewers.about(1), 1, "the first one is not nobody");
-        all.iter().skip(1).for_each(|viewer| drop(viewers.join(viewer)));
+        all.iter().skip(1).for_each(|viewer| assert!(viewers.join(viewer).is_some()));
         assert_eq!((viewers.about(2), viewers.about(2_000), viewers.about(2_001)), (1, 1, 5));
         viewers.leave(2, 2_002);
         assert_eq!((viewers.about(4_000), viewers.about(4_001)), (5, 4));
