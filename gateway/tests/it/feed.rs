@@ -36,7 +36,8 @@ async fn a_gateway_that_does_not_read_its_feed_is_cut_off_and_right_again() {
     stack.stop(Process::Gateway(0));
     let mut pieces = 0;
     // No message of a feed: each of them would make the room stale as well.
-    while redis::cmd("PUBLISH").arg(feed_channel(show())).arg(vec![0_u8; PIECE]).query::<u64>(&mut connection).unwrap() > 0
+    while redis::cmd("PUBLISH").arg(feed_channel(show())).arg(vec![0_u8; PIECE]).query::<u64>(&mut connection).unwrap()
+        > 0
     {
         pieces += 1;
         assert!(pieces < PIECES_MAX, "{pieces} pieces were taken by somebody");
