@@ -147,14 +147,6 @@ impl Model {
         Ok(list([text("OK"), generation, sequence, Value::Array(ended), Int(i64::from(more))]))
     }
 
-    pub(super) fn open(&mut self, c: &Caller) -> Result<Value, Refused> {
-        self.guard(c)?;
-        let t = self.now(c);
-        let opened = self.open_if_due(c, t);
-        let map = self.map(c);
-        Ok(list([text("OK"), Int(map.generation), Int(map.sequence), Int(i64::from(opened))]))
-    }
-
     /// Shows of the bucket with something due within `ahead`, and how long each has to go, in the order of the due-set.
     pub(super) fn due_shows(&mut self, c: &Caller, limit: usize, ahead: i64) -> Value {
         let t = self.now(c);

@@ -121,7 +121,6 @@ pub(super) enum Act {
     Due {
         limit: usize,
     },
-    Open,
     Load {
         stale: bool,
     },
@@ -227,7 +226,6 @@ fn act() -> Union<impl Strategy<Value = Act>> {
         (2, (0..=SEATS, 3..=4_u8).prop_map(|(seat, status)| ApplyNonsense { seat, status }).boxed()),
         (8, select(vec![1, 2, 64_usize]).prop_map(|limit| Expire { limit }).boxed()),
         (2, select(vec![1, 100_usize]).prop_map(|limit| Due { limit }).boxed()),
-        plain(2, Open),
         (2, prop_oneof![3 => Just(Load { stale: false }), 1 => Just(Load { stale: true })].boxed()),
         (4, fill.boxed()),
         plain(4, Complete),

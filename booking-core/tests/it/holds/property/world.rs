@@ -363,7 +363,6 @@ impl<'a> World<'a> {
             }
             Act::LoadWhole => self.load_whole(op.show),
             Act::Complete => self.plain(op, &c, "complete", Model::complete),
-            Act::Open => self.plain(op, &c, "open", Model::open),
             Act::Unload { stale } => {
                 let c = Caller { generation: c.generation - i64::from(*stale), ..c };
                 self.plain(op, &c, "unload", Model::unload);

@@ -110,9 +110,15 @@ impl Op {
             48..66 => list.push(Self::Pay { who, back, how: How::some(rng) }),
             66..74 => list.push(Self::Cancel { who, back, twice }),
             74..86 => list.push(Self::Expire { who, back }),
-            86..91 => list.push(Self::CancelByOperator { who, back }),
+            86..91 => {
+                list.push(Self::CancelByOperator { who, back });
+                // Who was at the provider's page pays all the same.
+                if rng.random_bool(0.5) {
+                    list.push(Self::Pay { who, back, how: How::some(rng) });
+                }
+            }
             91..94 => list.push(Self::Reconcile { who, back }),
-            94..99 => list.push(Self::Refund),
+            94..98 => list.push(Self::Refund),
             _ => list.push(Self::CancelShow),
         }
     }
