@@ -9,7 +9,7 @@ use std::time::Duration;
 use metrics::counter;
 use seatwire_protocol::close_code::CloseCode;
 use seatwire_protocol::command::{GetLogouts, LogOut, Logout};
-use seatwire_protocol::{CustomerId, ErrorBody};
+use seatwire_protocol::{CustomerId, ErrorBody, ErrorCode};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 use tracing::{info, warn};
@@ -119,6 +119,14 @@ async fn ask(app: &App, everything: bool) -> bool {
                 if !page.more || command.after.is_none() {
                     break;
                 }
+            }
+            // A core of before logouts were kept: cores come first in a roll-out, but a gateway that waited for them
+            // would keep everybody out. It asks again for all.
+            Err(error) if error.code == ErrorCode::BadRequest => {
+                warn!("the core does not know logouts: it is of an older version");
+                app.logouts.known.store(true, Ordering::Release);
+                app.logouts.missed.store(true, Ordering::Release);
+                return true;
             }
             Err(error) => {
                 warn!(code = %error.code, "logouts could not be asked for");

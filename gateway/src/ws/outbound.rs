@@ -68,6 +68,8 @@ pub struct Watch {
     pub cursor: Option<Position>,
     /// Waits for the core's word on a position ahead of the room.
     pub parked: bool,
+    /// It resumes in a room that has no map yet, and wants a word even if nothing is new then.
+    pub resumes: bool,
     told_doubtful: bool,
 }
 
@@ -88,7 +90,7 @@ pub struct Outbound {
 
 impl Watch {
     pub fn new(room: Arc<Room>, place: usize, cursor: Option<Position>, parked: bool) -> Self {
-        Self { room, place, cursor, parked, told_doubtful: false }
+        Self { room, place, cursor, parked, resumes: false, told_doubtful: false }
     }
 }
 
@@ -217,6 +219,7 @@ impl Outbound {
         let flow = self.write(bytes, sink, now_ms, &mut written);
         if written && let Some(watch) = self.watch_mut(show) {
             watch.cursor = Some(to);
+            watch.resumes = false;
         }
         Some(flow)
     }
@@ -288,17 +291,25 @@ impl Outbound {
                 other => return other,
             }
         }
-        if let Some((bytes, position)) = next.frame {
+        if let Some((bytes, position)) = next.frame.or_else(|| self.word_for(at)) {
             let mut written = false;
             let flow = self.write(&bytes, sink, now_ms, &mut written);
             if written && let Some(watch) = self.watches.get_mut(at) {
                 watch.cursor = Some(position);
+                watch.resumes = false;
             }
             if flow != Flow::Idle {
                 return flow;
             }
         }
         if !next.doubtful && told { self.tell_doubtful(at, show, false, sink, now_ms) } else { Flow::Idle }
+    }
+
+    /// A beat for a viewer that resumed before the room had a map, and turns out to lack nothing.
+    fn word_for(&self, at: usize) -> Option<(Bytes, Position)> {
+        let watch = self.watches.get(at).filter(|watch| watch.resumes)?;
+        let cursor = watch.cursor.filter(|cursor| watch.room.position() == Some(*cursor))?;
+        Some((frame::seat_frame(self.encoding, &watch.room.beat(cursor)?), cursor))
     }
 
     fn tell_doubtful(&mut self, at: usize, show: ShowId, stale: bool, sink: &mut impl Sink, now_ms: u64) -> Flow {
@@ -350,7 +361,11 @@ impl Outbound {
 
 #[cfg(test)]
 mod tests {
+    use seatwire_protocol::SaleState;
+    use seatwire_protocol::command::SnapshotReply;
+
     use super::*;
+    use crate::room::sync::Installed;
 
     struct Taken(Vec<u8>);
 
@@ -383,5 +398,33 @@ mod tests {
             assert_eq!(visited(cursor), (Vec::new(), cursor), "{cursor:?}");
         }
         assert_eq!(visited(None), (Vec::new(), None));
+    }
+
+    #[test]
+    fn who_resumes_before_the_room_has_a_map_gets_a_word_when_it_has() {
+        let (room, cursor) = (Arc::new(Room::new(ShowId::new(1).unwrap())), Position::new(2, 5));
+        let mut outbound = Outbound::new(Encoding::Json, 0);
+        outbound.add_watch(Watch { resumes: true, ..Watch::new(Arc::clone(&room), 0, Some(cursor), false) });
+        let mut taken = Taken(Vec::new());
+        assert_eq!((outbound.pump(&mut taken, 0), taken.0.len()), (Flow::Idle, 0), "nothing is known yet");
+        let snapshot = SnapshotReply {
+            position: cursor,
+            sale: SaleState::Open,
+            opens_in_ms: 0,
+            layout_version: 1,
+            seats: 4,
+            statuses: vec![0],
+        };
+        {
+            let mut state = room.state();
+            state.on_subscribed();
+            let fetch = state.begin_fetch().unwrap();
+            assert_eq!(state.install(fetch, &snapshot, 0), Installed::Live);
+        }
+        outbound.pump(&mut taken, 0);
+        assert!(String::from_utf8_lossy(&taken.0).contains(r#""t":"beat""#), "{:?}", taken.0);
+        let once = taken.0.len();
+        outbound.pump(&mut taken, 0);
+        assert_eq!(taken.0.len(), once, "one word is enough");
     }
 }

@@ -43,6 +43,7 @@ pub fn start(
     if let Some(watch) = connection.outbound().watch_mut(show) {
         watch.cursor = pos;
         watch.parked = ahead;
+        watch.resumes = pos.is_some() && room.position().is_none();
     }
     if ahead && let Some(pos) = pos {
         let (for_task, connection, room) = (Arc::clone(app), Arc::clone(connection), Arc::clone(&room));
@@ -106,7 +107,8 @@ fn join(app: &Arc<App>, connection: &Arc<Connection>, show: ShowId) -> Result<Ar
     }
 }
 
-/// Sends what the viewer lacks; one that lacks nothing gets a beat, so that it knows.
+/// Sends what the viewer lacks; one that lacks nothing gets a beat, so that it knows. Where the room has no map yet, the
+/// round that follows does the same.
 fn take_up(connection: &Connection, room: &Room, pos: Option<Position>) {
     let nothing_new = pos.is_some() && pos == room.position();
     connection.pump();

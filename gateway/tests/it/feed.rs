@@ -54,7 +54,7 @@ async fn a_gateway_that_does_not_read_its_feed_is_cut_off_and_right_again() {
     sees(&buyer, &seats, SeatStatus::Held).await;
     is_right(&buyer);
     let grown = resident_bytes(pid).saturating_sub(before);
-    println!("{} MiB were published, the gateway has grown by {} KiB", pieces * PIECE >> 20, grown >> 10);
+    println!("{} MiB were published, the gateway has grown by {} KiB", (pieces * PIECE) >> 20, grown >> 10);
     assert!(grown < 16 << 20, "it has grown by {grown} bytes");
     stack.shutdown().await;
 }
