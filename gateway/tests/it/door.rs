@@ -285,12 +285,12 @@ async fn every_bad_messagepack_message_is_refused_and_three_that_are_none_close(
 #[tokio::test]
 async fn a_flood_of_anything_is_slowed_down_and_then_closed() {
     let gateway = Gateway::start(&[("SEATWIRE_COMMAND_MS", "100")]);
+    type Flood<'a> = &'a dyn Fn(u64) -> Vec<u8>;
     let hold = |n: u64| json!({"t": "hold", "id": n, "show": 7, "key": format!("k{n}"), "seats": [1]});
-    type Flood = Box<dyn Fn(u64) -> Vec<u8>>;
-    let floods: [(&str, Flood); 3] = [
-        ("holds", Box::new(|n| masked(0x81, hold(n).to_string().as_bytes()))),
-        ("shows", Box::new(|n| masked(0x81, json!({"t": "watch", "show": n + 1}).to_string().as_bytes()))),
-        ("pings", Box::new(|_| masked(0x89, b""))),
+    let floods: [(&str, Flood<'_>); 3] = [
+        ("holds", &|n| masked(0x81, hold(n).to_string().as_bytes())),
+        ("shows", &|n| masked(0x81, json!({"t": "watch", "show": n + 1}).to_string().as_bytes())),
+        ("pings", &|_| masked(0x89, b"")),
     ];
     for (what, message) in floods {
         let mut raw = Raw::open(&gateway.address, &token(60)).await;
