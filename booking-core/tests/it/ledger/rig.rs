@@ -11,7 +11,7 @@ use hyper::{Method, Request};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use seatwire_core::db::Db;
-use seatwire_core::holds::{HoldConfig, HoldStore};
+use seatwire_core::holds::{HoldConfig, HoldStore, Refusal};
 use seatwire_core::migrate::{self, Direction};
 use seatwire_core::payments::{PaymentProvider, Providers, Razorpay, Stripe};
 use seatwire_core::saga::{Saga, SagaConfig};
@@ -123,8 +123,16 @@ impl Rig {
 
     pub(super) async fn hold(&self, customer: &CustomerId, key: &str, seats: &[u32]) -> HoldId {
         let seats: Vec<SeatIndex> = seats.iter().copied().map(SeatIndex).collect();
-        let held = self.holds.hold(self.show, customer, &idempotency_key(key), &seats, None).await;
-        held.unwrap().unwrap().hold
+        let key = idempotency_key(key);
+        loop {
+            match self.holds.hold(self.show, customer, &key, &seats, None).await.unwrap() {
+                // The first hold of a show loads it.
+                Err(Refusal::NotReady { retry_after_ms }) => {
+                    tokio::time::sleep(Duration::from_millis(retry_after_ms)).await;
+                }
+                held => return held.unwrap().hold,
+            }
+        }
     }
 
     /// A pending booking.
