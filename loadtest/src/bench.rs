@@ -68,6 +68,9 @@ pub struct BenchArgs {
     /// Customers who buy at the same time, of `bookings` and `webhooks`.
     #[arg(long, env = "SEATWIRE_BENCH_CUSTOMERS", default_value_t = 64, value_name = "N", value_parser = customers)]
     customers: usize,
+    /// Keep the limits of a customer on in `holds`, as they are shipped; the reference has no part in them.
+    #[arg(long, env = "SEATWIRE_BENCH_LIMITS")]
+    limits: bool,
     /// Write the figures to this file too, as one JSON object.
     #[arg(long, env = "SEATWIRE_BENCH_JSON", value_name = "FILE")]
     json: Option<PathBuf>,

@@ -57,8 +57,11 @@ impl Monitor {
             let mut line = Vec::new();
             self.0.read_until(b'\n', &mut line).context("the calls were not seen")?;
             let words = words(&line);
+            // The customer by himself: the counting of his commands has him in the name of a key.
+            let has = |wanted: &[u8]| words.iter().any(|word| word == wanted);
             let is_ours = words.first().is_some_and(|word| word.eq_ignore_ascii_case(b"evalsha"))
-                && words.iter().any(|word| *word == watched.hold.0);
+                && has(&watched.hold.0)
+                && has(watched.customer.as_bytes());
             if !is_ours {
                 continue;
             }

@@ -77,7 +77,11 @@ impl Cost {
 /// # Errors
 /// When the stack does not start, or answers what it should not.
 pub(super) async fn run(args: &BenchArgs) -> anyhow::Result<()> {
-    let rig = Rig::start(StackOptions::new()).await?;
+    let rig = if args.limits {
+        Rig::start_limited(StackOptions::new()).await?
+    } else {
+        Rig::start(StackOptions::new()).await?
+    };
     let patterns = rig.patterns().await?;
     let mut report = Report::begin("holds", rig.redis_version().await?, args.seconds, args.rounds);
     let length = Duration::from_secs(args.seconds);

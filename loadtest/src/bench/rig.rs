@@ -35,7 +35,11 @@ impl Rig {
     pub(super) async fn start(options: StackOptions) -> anyhow::Result<Self> {
         // A few customers do here what thousands do at a sale.
         let limits = ["SEATWIRE_CUSTOMER_HOLDS", "SEATWIRE_CUSTOMER_COMMANDS_PER_SECOND"];
-        let options = limits.iter().fold(options, |options, limit| options.env(Service::Core, *limit, 0));
+        Self::start_limited(limits.iter().fold(options, |options, limit| options.env(Service::Core, *limit, 0))).await
+    }
+
+    /// With the limits of a customer as they are shipped.
+    pub(super) async fn start_limited(options: StackOptions) -> anyhow::Result<Self> {
         super::progress("starting a private stack");
         let stack = Stack::start(options).await?;
         let addresses = stack.addresses();
