@@ -94,11 +94,13 @@ impl Op {
                     list.push(Self::Book { who, twice });
                 }
                 // Some pay in time, some late, and some when another one may have a seat.
-                let late = rng.random_range(0..4);
-                if late > 1 {
-                    list.push(Self::Expire { who, back: 0 });
+                let late = rng.random_range(0..5);
+                match late {
+                    2 | 3 => list.push(Self::Expire { who, back: 0 }),
+                    4 => list.push(Self::CancelByOperator { who, back: 0 }),
+                    _ => {}
                 }
-                if late > 2 {
+                if late == 3 {
                     list.push(Self::Hold { who: (who + 1) % CUSTOMERS, seats });
                 }
                 if late > 0 {
