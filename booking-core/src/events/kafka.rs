@@ -1,7 +1,9 @@
 //! Kafka as the event bus: one topic, the booking's id as key, an idempotent producer that waits for all replicas.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, join_all};
 use rdkafka::ClientConfig;
@@ -27,7 +29,9 @@ pub struct KafkaConfig {
 
 /// See the module's text.
 pub struct KafkaBus {
-    producer: FutureProducer,
+    /// Another one after each failure: an idempotent producer that the brokers have forgotten gets no message through
+    /// for ever, and what it had queued is sent again by the next pass anyway.
+    producer: ArcSwap<FutureProducer>,
     config: KafkaConfig,
 }
 
@@ -37,18 +41,21 @@ impl KafkaBus {
     /// # Errors
     /// When the settings are not those of a producer.
     pub fn new(config: KafkaConfig) -> Result<Self, KafkaError> {
-        let producer = ClientConfig::new()
+        Ok(Self { producer: ArcSwap::from_pointee(Self::producer(&config)?), config })
+    }
+
+    fn producer(config: &KafkaConfig) -> Result<FutureProducer, KafkaError> {
+        ClientConfig::new()
             .set("bootstrap.servers", &config.brokers)
             .set("client.id", "seatwire-core")
             .set("enable.idempotence", "true")
             .set("acks", "all")
             .set("linger.ms", "5")
             .set("message.timeout.ms", SEND_WITHIN.as_millis().to_string())
-            .create()?;
-        Ok(Self { producer, config })
+            .create()
     }
 
-    async fn send(&self, event: &Document) -> Result<Result<(), String>, BusAway> {
+    async fn send(&self, producer: &FutureProducer, event: &Document) -> Result<Result<(), String>, BusAway> {
         let key = event.booking.to_hex();
         let (id, version) = (event.id.to_string(), event.version.to_string());
         let header = |key, value| Header { key, value: Some(value) };
@@ -57,7 +64,7 @@ impl KafkaBus {
             .insert(header("id", &id))
             .insert(header("version", &version));
         let record = FutureRecord::to(&self.config.topic).key(&key).payload(&event.body).headers(headers);
-        match self.producer.send(record, Timeout::After(SEND_WITHIN)).await {
+        match producer.send(record, Timeout::After(SEND_WITHIN)).await {
             Ok(_) => Ok(Ok(())),
             Err((error, _)) if is_own_fault(&error) => Ok(Err(error.to_string())),
             Err((error, _)) => Err(BusAway(format!("kafka: {error}"))),
@@ -75,7 +82,7 @@ fn is_own_fault(error: &KafkaError) -> bool {
 impl EventBus for KafkaBus {
     /// Asks for the topic; brokers keep what they acknowledged, so there is one store and one run of it.
     fn look(&self) -> BoxFuture<'_, Result<StreamId, BusAway>> {
-        let (producer, topic) = (self.producer.clone(), self.config.topic.clone());
+        let (producer, topic) = (self.producer.load_full(), self.config.topic.clone());
         async move {
             // librdkafka's call blocks.
             let asking = tokio::task::spawn_blocking(move || {
@@ -94,7 +101,18 @@ impl EventBus for KafkaBus {
     }
 
     fn publish<'a>(&'a self, _: &'a StreamId, events: &'a [Document]) -> BoxFuture<'a, Result<Published, BusAway>> {
-        async move { join_all(events.iter().map(|event| self.send(event))).await.into_iter().collect() }.boxed()
+        async move {
+            let producer = self.producer.load_full();
+            let sent = join_all(events.iter().map(|event| self.send(&producer, event))).await;
+            let published: Result<Published, BusAway> = sent.into_iter().collect();
+            if published.is_err()
+                && let Ok(fresh) = Self::producer(&self.config)
+            {
+                self.producer.store(Arc::new(fresh));
+            }
+            published
+        }
+        .boxed()
     }
 
     /// Kafka's own tools tell the lag of groups.
