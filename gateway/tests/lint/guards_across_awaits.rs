@@ -31,8 +31,8 @@ async fn by_option(map: &Map) -> bool {
 }
 
 async fn by_if_let(map: &Map) -> u64 {
+    //~
     if let Some(room) = map.get(&1) {
-        //~
         elsewhere().await;
         return **room;
     }
@@ -40,8 +40,8 @@ async fn by_if_let(map: &Map) -> u64 {
 }
 
 async fn by_match(map: &Map) {
+    //?
     match map.get(&1) {
-        //?
         Some(_) => elsewhere().await,
         None => {}
     }
@@ -62,8 +62,8 @@ async fn by_entry(map: &Map) {
 }
 
 async fn by_iterator(map: &Map) {
+    //~
     for room in map.iter() {
-        //~
         elsewhere().await;
         drop(room);
     }
