@@ -4,6 +4,7 @@ python examples/watch_show.py http://127.0.0.1:7000 1
 """
 
 import asyncio
+import signal
 import sys
 from collections import Counter
 from pathlib import Path
@@ -34,6 +35,8 @@ async def main(gateway: str, show: int) -> None:
 
 
 if __name__ == "__main__":
+    # A shell starts what runs in its background with Ctrl-C ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         asyncio.run(main(sys.argv[1], int(sys.argv[2])))
     except KeyboardInterrupt:
