@@ -114,10 +114,6 @@ impl Link {
             }
         };
         self.input.advance(used);
-        if self.input.is_empty() {
-            // A burst does not keep its memory.
-            self.input = BytesMut::new();
-        }
         ended
     }
 
