@@ -202,6 +202,28 @@ pub async fn mark_unloaded(db: &Db, show: ShowId, generation: u64) -> Result<boo
     .await
 }
 
+/// Columns of the shows that fit a filter, by start.
+macro_rules! listed {
+    ($columns:literal, $filter:expr) => {
+        $crate::db::sql::sql(concat!(
+            "SELECT ",
+            $columns,
+            " FROM shows w JOIN movies m ON m.id = w.movie_id JOIN screens r ON r.id = w.screen_id
+            JOIN theaters h ON h.id = r.theater_id JOIN cities c ON c.id = h.city_id
+            WHERE ($1::bigint IS NULL OR w.id = $1) AND ($2::text IS NULL OR c.name = $2)
+                AND ($3::text IS NULL OR to_char(w.starts_at AT TIME ZONE 'UTC', 'YYYY-MM-DD') = $3)
+                AND ($4::text IS NULL OR m.title = $4)
+            ORDER BY w.starts_at, w.id LIMIT $5"
+        ))
+        .bind::<Nullable<BigInt>, _>($filter.show.map(ShowId::as_i64))
+        .bind::<Nullable<Text>, _>($filter.city)
+        .bind::<Nullable<Text>, _>($filter.date)
+        .bind::<Nullable<Text>, _>($filter.movie)
+        .bind::<BigInt, _>($crate::db::shows::SHOWS_MAX)
+    };
+}
+pub(super) use listed;
+
 /// Shows by start, filtered.
 ///
 /// # Errors
@@ -240,22 +262,14 @@ pub async fn list(db: &Db, filter: &ListShows) -> Result<Vec<ShowInfo>, DbError>
     db.read("list_shows", move |conn| {
         let filter = filter.clone();
         Box::pin(async move {
-            let rows: Vec<Columns> = sql("SELECT w.id, m.title AS movie, c.name AS city, h.name AS theater,
+            let rows: Vec<Columns> = listed!(
+                "w.id, m.title AS movie, c.name AS city, h.name AS theater,
                     r.name AS screen, (extract(epoch FROM w.starts_at) * 1000)::bigint AS starts_at_ms, w.sale,
                     greatest(0, coalesce(ceil(extract(epoch FROM w.opens_at - clock_timestamp()) * 1000), 0))::bigint
                         AS opens_in_ms,
-                    w.seats, w.price_min, w.price_max, w.currency, w.layout_version
-                FROM shows w JOIN movies m ON m.id = w.movie_id JOIN screens r ON r.id = w.screen_id
-                JOIN theaters h ON h.id = r.theater_id JOIN cities c ON c.id = h.city_id
-                WHERE ($1::bigint IS NULL OR w.id = $1) AND ($2::text IS NULL OR c.name = $2)
-                    AND ($3::text IS NULL OR to_char(w.starts_at AT TIME ZONE 'UTC', 'YYYY-MM-DD') = $3)
-                    AND ($4::text IS NULL OR m.title = $4)
-                ORDER BY w.starts_at, w.id LIMIT $5")
-            .bind::<Nullable<BigInt>, _>(filter.show.map(ShowId::as_i64))
-            .bind::<Nullable<Text>, _>(filter.city)
-            .bind::<Nullable<Text>, _>(filter.date)
-            .bind::<Nullable<Text>, _>(filter.movie)
-            .bind::<BigInt, _>(SHOWS_MAX)
+                    w.seats, w.price_min, w.price_max, w.currency, w.layout_version",
+                filter
+            )
             .load(conn)
             .await?;
             rows.into_iter()
