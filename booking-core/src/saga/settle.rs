@@ -11,6 +11,7 @@ use std::sync::Arc;
 use futures_util::StreamExt;
 use seatwire_protocol::command::BookingState;
 use seatwire_protocol::{BookingId, HoldId};
+use serde::Deserialize as _;
 
 use super::effects::{Cause, Committed, record};
 use super::state::{Decision, Facts, decide};
@@ -120,7 +121,7 @@ impl Saga {
     }
 
     async fn settle_event(&self, event: &OpenEvent) -> Result<(), SagaError> {
-        match serde_json::from_value(event.body.clone()) {
+        match ProviderEvent::deserialize(&event.body) {
             Ok(ProviderEvent::Payment(payment)) => {
                 let provider = self.provider(&event.provider)?;
                 match self.own_order(event.id, provider, &payment).await? {

@@ -6,6 +6,7 @@ use std::collections::{HashMap, HashSet};
 
 use futures_util::StreamExt;
 use seatwire_protocol::{BookingId, SeatIndex, ShowId};
+use serde::Deserialize as _;
 
 use super::facts;
 use crate::db::bookings::{self, Booking};
@@ -70,7 +71,7 @@ impl Saga {
 
     /// Those of the events that tell of a captured payment.
     fn captured(&self, events: &[OpenEvent]) -> Vec<(i64, &'static str, Payment)> {
-        let captured = |event: &OpenEvent| match serde_json::from_value(event.body.clone()) {
+        let captured = |event: &OpenEvent| match ProviderEvent::deserialize(&event.body) {
             Ok(ProviderEvent::Payment(payment)) if payment.status == PaymentStatus::Captured => {
                 Some((event.id, self.provider(&event.provider).ok()?.name(), payment))
             }
