@@ -4,6 +4,8 @@
 //! any order. The operation is the frame's `kind` ([`Command::OP`]), the reply has the same kind with the high bit set.
 //! A peer that does not know an operation answers an error and goes on.
 
+mod byte_string;
+
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -413,40 +415,6 @@ pub struct GetLayout {
 
 /// The outcome of a command as it travels inside one process.
 pub type CommandResult<T> = Result<T, ErrorBody>;
-
-/// Bytes as MessagePack `bin`, without a dependency for it.
-mod byte_string {
-    use serde::de::{SeqAccess, Visitor};
-    use serde::{Deserializer, Serializer};
-
-    pub(super) fn serialize<S: Serializer>(bytes: &[u8], s: S) -> Result<S::Ok, S::Error> {
-        s.serialize_bytes(bytes)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Vec<u8>, D::Error> {
-        struct V;
-        impl<'de> Visitor<'de> for V {
-            type Value = Vec<u8>;
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("bytes")
-            }
-            fn visit_bytes<E>(self, v: &[u8]) -> Result<Vec<u8>, E> {
-                Ok(v.to_vec())
-            }
-            fn visit_byte_buf<E>(self, v: Vec<u8>) -> Result<Vec<u8>, E> {
-                Ok(v)
-            }
-            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Vec<u8>, A::Error> {
-                let mut out = Vec::new();
-                while let Some(byte) = seq.next_element()? {
-                    out.push(byte);
-                }
-                Ok(out)
-            }
-        }
-        d.deserialize_byte_buf(V)
-    }
-}
 
 /// Makes the tokens void that a customer has now, on all devices, and has every gateway close its connections.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
