@@ -60,7 +60,13 @@ async fn a_hidden_page_gets_beats_only_and_one_catch_up_when_it_is_shown() {
     };
     assert_eq!((&catch_up["t"], &catch_up["from"]), (&json!("delta"), &snapshot["s"]), "{catch_up}");
     assert!(catch_up["to"].as_u64() >= Some(last), "{catch_up}, told {last}");
-    assert!(metric(&addresses.gateway_metrics[0], "seatwire_gateway_viewers").await >= 1.0);
+    // Counted once a second.
+    let counted = async {
+        while metric(&addresses.gateway_metrics[0], "seatwire_gateway_viewers").await < 1.0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, counted).await.unwrap();
     is_right(&buyer);
     stack.shutdown().await;
 }
