@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use seatwire_loadtest::client::Http;
 use serde_json::{Value, json};
 
-use crate::process::{Gateway, run, sign, token, token_of};
+use crate::process::{Gateway, sign, token, token_of};
 use crate::raw::{Frame, PATIENCE, Raw, handshake, masked};
 
 #[tokio::test]
@@ -453,21 +453,6 @@ async fn a_drain_closes_every_socket_with_a_time_to_come_back() {
         assert!(reason.parse::<u64>().is_ok(), "{reason:?}");
     }
     assert_eq!(exit.await.unwrap(), Some(0));
-}
-
-#[test]
-fn all_problems_of_the_configuration_are_told_at_once() {
-    let wrong = [("SEATWIRE_JWT_SECRET", "short"), ("SEATWIRE_BEAT_MS", "soon"), ("SEATWIRE_CORES", "")];
-    let output = run(&wrong, &[]);
-    let text = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(2), "{text}");
-    for (name, _) in wrong {
-        assert!(text.contains(name), "{name} is missing in {text}");
-    }
-    assert!(!text.contains("short"), "a secret is shown: {text}");
-    assert_eq!(run(&[], &["--no-such-flag"]).status.code(), Some(2));
-    let help = String::from_utf8(run(&[], &["--help"]).stdout).unwrap();
-    assert!(help.matches("SEATWIRE_").count() >= 20, "{help}");
 }
 
 #[tokio::test]

@@ -57,7 +57,7 @@ impl Drop for Gateway {
 }
 
 /// Runs the program to its end.
-pub(crate) fn run(settings: &[(&str, &str)], flags: &[&str]) -> Output {
+fn run(settings: &[(&str, &str)], flags: &[&str]) -> Output {
     command(settings).args(flags).output().unwrap()
 }
 
@@ -86,4 +86,19 @@ pub(crate) fn token_of(customer: &str, seconds: i64) -> String {
 /// Signs any claims with the customers' secret.
 pub(crate) fn sign(claims: &Value) -> String {
     jsonwebtoken::encode(&Header::default(), claims, &EncodingKey::from_secret(JWT_SECRET.as_bytes())).unwrap()
+}
+
+#[test]
+fn all_problems_of_the_configuration_are_told_at_once() {
+    let wrong = [("SEATWIRE_JWT_SECRET", "short"), ("SEATWIRE_BEAT_MS", "soon"), ("SEATWIRE_CORES", "")];
+    let output = run(&wrong, &[]);
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{text}");
+    for (name, _) in wrong {
+        assert!(text.contains(name), "{name} is missing in {text}");
+    }
+    assert!(!text.contains("short"), "a secret is shown: {text}");
+    assert_eq!(run(&[], &["--no-such-flag"]).status.code(), Some(2));
+    let help = String::from_utf8(run(&[], &["--help"]).stdout).unwrap();
+    assert!(help.matches("SEATWIRE_").count() >= 20, "{help}");
 }
