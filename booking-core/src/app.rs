@@ -197,6 +197,7 @@ fn saga_config(config: &Config) -> SagaConfig {
     SagaConfig {
         claim_ms: ms(config.claim),
         reconcile_ms: ms(config.reconcile),
+        key_hours: config.key_hours,
         seats_max: u64::from(config.hold_seats_max),
         checkout_url: config.providers.checkout_url.clone(),
         public_url: config.public_url.clone(),

@@ -73,6 +73,10 @@ pub(crate) async fn refused(app: &App, show: ShowId, refusal: Refusal) -> ErrorB
         Refusal::Gone => ErrorBody::new(Code::Gone, "the hold is over"),
         Refusal::NotOwner => ErrorBody::new(Code::NotOwner, "there is no such hold of this customer"),
         Refusal::KeyReused => key_reused(),
+        Refusal::InProgress => {
+            let text = "another request is at work on this booking; the same key tells what became of it";
+            ErrorBody::new(Code::InProgress, text).retry_after_ms(RETRY_AFTER_MS)
+        }
         Refusal::NoneLeft => ErrorBody::new(Code::Taken, "no such adjacent seats are left"),
         Refusal::Invalid { field, message } => ErrorBody::bad_request(field, message),
     }

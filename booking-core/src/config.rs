@@ -57,6 +57,8 @@ pub struct Config {
     pub claim: Duration,
     /// When an order is first asked for at its provider.
     pub reconcile: Duration,
+    /// How long idempotency keys are remembered.
+    pub key_hours: i32,
     pub paying: Duration,
     pub bus: BusSettings,
     pub mail: MailSettings,
@@ -127,6 +129,7 @@ impl ServeArgs {
             ),
             claim: problems.duration("SEATWIRE_CLAIM_MS", &self.claim_ms, 1),
             reconcile: problems.duration("SEATWIRE_RECONCILE_MS", &self.reconcile_ms, 1),
+            key_hours: problems.number("SEATWIRE_KEY_HOURS", &self.key_hours, 24, 8_760),
             paying: problems.duration("SEATWIRE_PAYING_MS", &self.paying_ms, 0),
             bus,
             mail,
@@ -193,6 +196,7 @@ pub(crate) mod tests {
             "--razorpay-webhook-secrets=hunter2,,",
             "--stripe-secret-key=hunter2",
             "--hold-ms=5m",
+            "--key-hours=23",
             "--razorpay-url=ftp://x",
             "--provider=paypal",
             "--bus=pigeons",
@@ -203,7 +207,7 @@ pub(crate) mod tests {
         ];
         let text = check(&flags).unwrap_err().to_string();
         let expected = [
-            "18 configuration problems:",
+            "19 configuration problems:",
             "SEATWIRE_CORE_LISTEN (--core-listen): must be an address and port such as 127.0.0.1:7100, not \"7100\"",
             "SEATWIRE_DATABASE_URL (--database-url): must start with postgres:// or postgresql://",
             "SEATWIRE_DATABASE_POOL (--database-pool): must be a number from 1 to 1000, not \"0\"",
@@ -216,6 +220,7 @@ pub(crate) mod tests {
             "SEATWIRE_RAZORPAY_WEBHOOK_SECRETS (--razorpay-webhook-secrets): has an empty secret between its commas",
             "SEATWIRE_STRIPE_WEBHOOK_SECRETS (--stripe-webhook-secrets): is required",
             "SEATWIRE_HOLD_MS (--hold-ms): must be a number from 1 to 86400000, not \"5m\"",
+            "SEATWIRE_KEY_HOURS (--key-hours): must be a number from 24 to 8760, not \"23\"",
             "SEATWIRE_RAZORPAY_URL (--razorpay-url): must be a URL",
             "SEATWIRE_BUS (--bus): must be redis or kafka, not \"pigeons\"",
             "SEATWIRE_MAIL_URL (--mail-url): must be smtp://",

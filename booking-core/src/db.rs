@@ -69,6 +69,13 @@ pub(crate) enum TryError {
     Final(DbError),
 }
 
+impl TryError {
+    /// Another transaction held a lock for longer than this one waits.
+    pub(crate) fn is_lock_timeout(&self) -> bool {
+        matches!(self, Self::Transient { text, .. } if sqlstate::code_of(text) == Some("55P03"))
+    }
+}
+
 impl From<DbError> for TryError {
     fn from(error: DbError) -> Self {
         Self::Final(error)

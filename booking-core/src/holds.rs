@@ -202,6 +202,8 @@ pub enum Refusal {
     NotOwner,
     /// The idempotency key was used with another body.
     KeyReused,
+    /// The same key, or another booking of this customer at this show, is at work in another request.
+    InProgress,
     /// No adjacent seats of that kind are left.
     NoneLeft,
     /// The request makes no sense.

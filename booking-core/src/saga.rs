@@ -14,6 +14,7 @@
 //! | `claim`, `settle`, `expire`, `cancel`, `cancel_show`, `operator` | the transactions |
 //! | `intake` | webhooks' way into the inbox, several to a commit |
 //! | `refund_events`, `refunds`, `reconcile` | what is settled with the provider |
+//! | `old_keys` | the end of idempotency keys |
 //! | `effects`, `relay` | how committed changes reach Redis and their owners |
 //! | `runner` | the loops around each worker's `…_once` |
 //!
@@ -26,6 +27,7 @@ mod claim;
 mod effects;
 mod expire;
 mod intake;
+mod old_keys;
 pub mod operator;
 mod reconcile;
 mod refund_events;
@@ -70,6 +72,8 @@ pub struct SagaConfig {
     pub reconcile_ms: u64,
     /// Reconciliation gives an order up after so many days.
     pub reconcile_days: i32,
+    /// Idempotency keys are remembered for so many hours, at least a day.
+    pub key_hours: i32,
     /// The relay leaves younger rows to the core that made them.
     pub relay_age_ms: u64,
     /// Base of the checkout page as browsers reach it.
@@ -90,6 +94,7 @@ impl Default for SagaConfig {
             ask_ms: 120_000,
             reconcile_ms: 900_000,
             reconcile_days: 5,
+            key_hours: 24,
             relay_age_ms: 500,
             checkout_url: String::new(),
             public_url: String::new(),

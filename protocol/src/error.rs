@@ -95,7 +95,7 @@ error_codes! {
     Forbidden = "FORBIDDEN", retryable: false, status: 403;
     /// The idempotency key was used with another body.
     KeyReused = "KEY_REUSED", retryable: false, status: 422;
-    /// The same key is being worked on by another request.
+    /// The same key, or another booking of this customer at this show, is at work in another request; `retry_after_ms`.
     InProgress = "IN_PROGRESS", retryable: true, status: 409;
     /// Too many requests of this customer or address; `retry_after_ms`.
     RateLimited = "RATE_LIMITED", retryable: true, status: 429;

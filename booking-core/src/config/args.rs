@@ -104,6 +104,10 @@ pub struct ServeArgs {
     /// five days. This finds payments that no webhook told of, such as a second one for a booking
     #[arg(long, env = "SEATWIRE_RECONCILE_MS", default_value = "900000", value_name = "MS")]
     pub(super) reconcile_ms: String,
+    /// How long the idempotency keys of bookings and cancellations are remembered, hours, at least 24; longer while the
+    /// booking waits for its payment or money is on its way
+    #[arg(long, env = "SEATWIRE_KEY_HOURS", default_value = "24", value_name = "HOURS")]
+    pub(super) key_hours: String,
     /// A hold that is being booked lasts at least this much longer, milliseconds
     #[arg(long, env = "SEATWIRE_PAYING_MS", default_value = "60000", value_name = "MS")]
     pub(super) paying_ms: String,

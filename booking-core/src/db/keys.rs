@@ -1,13 +1,16 @@
-//! Idempotency keys of commands that took effect.
+//! Idempotency keys of commands that took effect. They end after a day, or later: by a function of the database, because
+//! the core itself may not delete.
 
 use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Integer};
 use diesel_async::RunQueryDsl;
 use seatwire_protocol::{BookingId, CustomerId, IdempotencyKey};
 use uuid::Uuid;
 
 use super::bookings::uuid;
 use super::schema::idempotency_keys as keys;
-use super::{Conn, Db, DbError, TryError};
+use super::sql::sql;
+use super::{Conn, Db, DbError, TryError, unsigned};
 
 /// Which command a key belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,4 +92,25 @@ pub(crate) async fn insert(
         .execute(conn)
         .await?;
     Ok(())
+}
+
+/// Ends at most `limit` keys that are older than so many hours and whose booking and money are settled. Keys that another
+/// core is ending are passed over. Answers how many ended.
+pub(crate) async fn end_old(db: &Db, hours: i32, limit: i32) -> Result<u64, DbError> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = BigInt)]
+        ended: i64,
+    }
+    db.read("end_keys", move |conn| {
+        Box::pin(async move {
+            let row: Row = sql("SELECT end_idempotency_keys($1 * interval '1 hour', $2) AS ended")
+                .bind::<Integer, _>(hours)
+                .bind::<Integer, _>(limit)
+                .get_result(conn)
+                .await?;
+            unsigned(row.ended)
+        })
+    })
+    .await
 }

@@ -2,7 +2,8 @@
 //!
 //! Key looked up → hold asked to pay (`begin_book`) → order at the provider → the claim, one transaction → applied in
 //! Redis at once. What is known not to have committed is taken back (`end_book`); a COMMIT in doubt is not: the hold
-//! stays paying until the key is looked up, or its end.
+//! stays paying until the key is looked up, or its end. Of two requests under one key the second waits for the first one's
+//! transaction, and answers as it does; after the lock timeout it says IN_PROGRESS.
 
 use std::time::Instant;
 
@@ -201,19 +202,29 @@ impl Saga {
     }
 }
 
+/// The same key, or another booking of this customer here, is at work in another transaction.
+const IN_PROGRESS: End<Claimed> = End::Rollback(Claimed::Refused(Refusal::InProgress));
+
 /// The claim. Run again after a COMMIT in doubt, it finds its own booking and answers a replay.
 async fn transact(conn: &mut Conn, claim: &Claim) -> Result<End<Claimed>, TryError> {
     let NewBooking { id, show, customer, .. } = &claim.booking;
     let began = Instant::now();
-    let Some(created_at_ms) = bookings::insert(conn, &claim.booking).await? else {
+    // What others insert at this moment is waited for; whoever takes longer is told of, instead of a time-out.
+    let created_at_ms = match bookings::insert(conn, &claim.booking).await {
+        Err(error) if error.is_lock_timeout() => return Ok(IN_PROGRESS),
+        inserted => inserted?,
+    };
+    let Some(created_at_ms) = created_at_ms else {
         return match keys::look(conn, customer, Operation::Book, &claim.key).await? {
             Some(row) => Ok(End::Rollback(Claimed::Replay(row))),
             None => Err(DbError::Fault("a booking of this id was made under another key".to_owned()).into()),
         };
     };
     failpoint!("claim.booking_inserted");
-    keys::insert(conn, customer, Operation::Book, &claim.key, &claim.key_row).await?;
-
+    match keys::insert(conn, customer, Operation::Book, &claim.key, &claim.key_row).await {
+        Err(error) if error.is_lock_timeout() => return Ok(IN_PROGRESS),
+        inserted => inserted?,
+    }
     failpoint!("claim.key_inserted");
     let locked = lock_seats(conn, *show, &claim.seats).await?;
     let taken = conflicts(&claim.seats, &locked);

@@ -26,6 +26,9 @@ impl Saga {
         self.run("reconcile", tracker, shutdown, ms(2_000), |saga| async move { saga.reconcile_once().await });
         self.run("relay", tracker, shutdown, ms(250), |saga| async move { saga.relay_once().await });
         self.run("unload", tracker, shutdown, ms(60_000), |saga| async move { saga.unload_once().await });
+        // "Found nothing", so that the next batch has to wait its time.
+        let end_keys = |saga: Self| async move { saga.end_keys_once().await.map(|_| 0) };
+        self.run("end_keys", tracker, shutdown, ms(2_000), end_keys);
         let every = ms(1_000);
         self.run("cancellations", tracker, shutdown, every, |saga| async move { saga.cancel_shows_once().await });
         self.run("open_sales", tracker, shutdown, ms(1_000), |saga| async move { saga.open_sales_once().await });

@@ -7,6 +7,7 @@ mod claims;
 mod contention;
 mod events;
 mod guards;
+mod keys;
 mod late;
 mod limits;
 mod locking;

@@ -94,6 +94,7 @@ pub(super) const CHECKS: &[SqlCheck] = &[
             WHERE b.ever_confirmed <> EXISTS (
                 SELECT FROM payments p WHERE p.booking_id = b.id AND p.outcome = 'BOOKING')",
     },
+    // A key may end after a day, when its booking is at its end or paid for.
     SqlCheck {
         name: "idempotency_keys_have_one_effect",
         invariants: "12",
@@ -102,7 +103,9 @@ pub(super) const CHECKS: &[SqlCheck] = &[
                 count(*) FILTER (WHERE k.customer_id <> b.customer_id) AS keys_of_others
             FROM bookings b LEFT JOIN idempotency_keys k ON k.booking_id = b.id AND k.operation = 'book'
             GROUP BY b.id
-            HAVING count(k.key) <> 1 OR count(*) FILTER (WHERE k.customer_id <> b.customer_id) > 0",
+            HAVING count(k.key) > 1
+                OR count(k.key) = 0 AND (b.state = 'PENDING' OR b.created_at > now() - interval '24 hours')
+                OR count(*) FILTER (WHERE k.customer_id <> b.customer_id) > 0",
     },
     // A late payment that saved its booking may exceed the cap of seats: its money counts more.
     SqlCheck {

@@ -1,0 +1,2 @@
+DROP FUNCTION end_idempotency_keys;
+DROP INDEX idempotency_keys_created_at_idx;
