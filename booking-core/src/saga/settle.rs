@@ -9,8 +9,8 @@ mod in_time;
 use std::sync::Arc;
 
 use futures_util::StreamExt;
-use seatwire_protocol::command::BookingState;
-use seatwire_protocol::{BookingId, HoldId};
+use seatwire_protocol::command::{BookingState, HoldPhase};
+use seatwire_protocol::{BookingId, CustomerId, HoldId, SeatIndex, ShowId};
 use serde::Deserialize as _;
 
 use super::effects::{Cause, Committed, record};
@@ -264,6 +264,10 @@ impl Saga {
                 if outbox::has_open(self.db(), id).await? {
                     return Err(SagaError::Unavailable("the end of the booking is not on the map yet".to_owned()));
                 }
+                // Else the second of two payments would be told that somebody has the seats, and it was the first.
+                if self.has_paying_hold(seen.show, &seen.customer, &seats).await? {
+                    return Err(SagaError::Unavailable("another payment has the seats at this moment".to_owned()));
+                }
                 tracing::info!(booking = %id.short(), ?refusal, "late payment: no hold for the payer");
                 Rescue::Refused
             }
@@ -273,6 +277,19 @@ impl Saga {
             }
         };
         Ok((Some(seen), rescue))
+    }
+
+    /// Whether one of the seats is the payer's own at this moment: another late payment of his is being settled, or he
+    /// is booking anew. Either is over within the life of such a hold.
+    async fn has_paying_hold(
+        &self,
+        show: ShowId,
+        customer: &CustomerId,
+        seats: &[SeatIndex],
+    ) -> Result<bool, SagaError> {
+        let own = self.inner.holds.own_holds(show, std::slice::from_ref(customer)).await?.unwrap_or_default();
+        let mut paying = own.iter().flat_map(|(holds, _)| holds).filter(|hold| hold.phase == HoldPhase::Paying);
+        Ok(paying.any(|hold| hold.seats.iter().any(|seat| seats.contains(seat))))
     }
 
     /// A payment failed: it may still be captured, so nothing else happens.

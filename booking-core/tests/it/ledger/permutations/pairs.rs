@@ -127,6 +127,17 @@ async fn two_sessions_come_to_no_unexpected_end() {
     })
     .await;
 
+    let scene = Scene::new(
+        "settle, settle: paid twice when it was over",
+        &["ann CONFIRMED second_payment+kept | settle: done, settle: done"],
+    );
+    schedules += walk(stage, &scene, async |n| {
+        let booking = stage.expired("ann", n, &[0, 1]).await;
+        stage.paid(&booking, "one").await;
+        vec![stage.settle(0), stage.pay_and_settle(1, &booking, "two")]
+    })
+    .await;
+
     // A payment's foreign key locks the booking too: whoever stores one before has the order wrong.
     let scene =
         Scene::new("settle, settle: declined and captured", &["ann CONFIRMED kept | settle: done, settle: done"])

@@ -30,8 +30,6 @@ pub(super) struct Booking {
     by_operator: bool,
     /// A captured payment that nobody told of yet.
     pub(super) untold: bool,
-    /// Paid twice at once when it was over.
-    pub(super) late_double: bool,
     /// Why each payment that is not kept goes back.
     pub(super) refunds: Vec<&'static str>,
     pub(super) captured: usize,
@@ -98,7 +96,6 @@ impl Model {
             ever_confirmed: false,
             by_operator: false,
             untold: false,
-            late_double: false,
             refunds: Vec::new(),
             captured: 0,
         });
