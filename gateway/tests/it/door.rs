@@ -407,20 +407,23 @@ async fn a_customer_and_an_address_have_so_many_sockets_and_the_next_is_told_whe
     // A fresh token on a socket that has its place, and somebody else: both fine.
     first.send_text(&json!({"t": "auth", "token": token(90)}).to_string()).await;
     assert!(matches!(first.frame().await, Frame::Text(text) if text["t"] == "welcome"));
-    let ben = || token_of("ben", 60);
-    let _others = [Raw::open(&gateway.address, &ben()).await, Raw::open(&gateway.address, &ben()).await];
-    refused("of this address").await;
-    // Who leaves makes room.
-    second.finish().await;
-    let again = tokio::time::timeout(PATIENCE, async {
-        loop {
-            let mut raw = Raw::connect(&gateway.address).await;
-            if raw.request(&handshake(&[("Authorization", &bearer)])).await.0 == 101 {
-                return raw;
+    // Who leaves makes room, once the gateway has heard of it.
+    let open = async |bearer: &str| {
+        let opened = tokio::time::timeout(PATIENCE, async {
+            loop {
+                let mut raw = Raw::connect(&gateway.address).await;
+                if raw.request(&handshake(&[("Authorization", bearer)])).await.0 == 101 {
+                    return raw;
+                }
             }
-        }
-    });
-    again.await.expect("room for one more");
+        });
+        opened.await.expect("room for one more")
+    };
+    let ben = format!("Bearer {}", token_of("ben", 60));
+    let _others = [open(&ben).await, open(&ben).await];
+    refused("of this address").await;
+    second.finish().await;
+    open(&bearer).await;
 }
 
 #[tokio::test]
