@@ -147,11 +147,15 @@ impl Sync {
         match &message {
             FeedMessage::Reset { generation } if *generation <= here.generation => Heard::Nothing,
             FeedMessage::Batch { position, .. } if *position <= here => Heard::Nothing,
-            FeedMessage::Batch { position, sale, reason, seats, .. } if *position == here.next() => {
+            FeedMessage::Batch { position, sale, reason, .. }
+                if *position == here.next() && moves_opening(*sale, *reason) =>
+            {
+                // Not applied: viewers who had it as a delta would be at the snapshot's position, and not get that.
+                self.keep(message);
+                self.lose(Lost::Opening)
+            }
+            FeedMessage::Batch { position, sale, seats, .. } if *position == here.next() => {
                 map.apply(*sale, seats);
-                if moves_opening(*sale, *reason) {
-                    return self.lose(Lost::Opening);
-                }
                 Heard::Applied
             }
             FeedMessage::Batch { position, .. } if position.generation == here.generation => {

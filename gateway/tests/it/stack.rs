@@ -112,11 +112,23 @@ async fn viewers_at_two_gateways_and_over_http_agree() {
         _ => None,
     });
     assert_eq!(ended.await.unwrap(), (held.hold, HoldEndReason::Expired));
-    // A sale opens in front of everybody.
+    // A sale is put off, and opens in front of everybody.
     let shows: Value = http.get(&format!("{first}/api/shows"), &[]).await.unwrap().json().unwrap();
     let closed = shows["shows"].as_array().unwrap().iter().find(|s| s["sale"] == "before").expect("one that opens");
     let closed = ShowId::new(closed["show"].as_u64().unwrap()).unwrap();
     other.watch(closed).await.unwrap();
+    other.wait_until("the map", closed, PATIENCE, ShowViewer::is_live).await.unwrap();
+    let put_off = async |wait_ms: u128| {
+        let bearer = format!("Bearer {}", stack.addresses().secrets.admin);
+        let url = format!("{}/admin/shows/{closed}/sale", stack.addresses().core_http);
+        let now_ms = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis();
+        let body = json!({ "state": "before", "opens_at_ms": now_ms + wait_ms });
+        assert_eq!(http.post(&url, &[("authorization", &bearer)], &body).await.unwrap().status, 200);
+    };
+    put_off(3_600_000).await;
+    let later = |v: &ShowViewer| v.is_live() && v.map().opens_in_ms() > 3_000_000;
+    other.wait_until("the later time", closed, PATIENCE, later).await.unwrap();
+    put_off(3_000).await;
     let open = |v: &ShowViewer| v.is_live() && v.map().sale() == Some(SaleState::Open);
     other.wait_until("the opening", closed, PATIENCE * 2, open).await.unwrap();
     is_right(&buyer);

@@ -160,11 +160,13 @@ fn an_opening_time_that_may_have_moved_is_fetched() {
     };
     let mut sync = live(at(1, 5));
     assert_eq!(sync.on_feed(message(at(1, 6))), Heard::Lost(Lost::Opening));
+    assert_eq!(sync.position(), Some(at(1, 5)), "nobody is brought there without the time");
     // Heard while the snapshot is on its way, it is not joined up either.
     let fetch = sync.begin_fetch().unwrap();
     assert_eq!(sync.on_feed(message(at(1, 7))), Heard::Nothing);
     assert_eq!(sync.install(fetch, &snapshot(at(1, 6), &[]), 0), Installed::Again);
     install(&mut sync, &snapshot(at(1, 7), &[]), Installed::Live);
+    assert!(!sync.map().unwrap().covers(at(1, 6)), "whoever was here gets the snapshot");
 }
 
 #[test]
