@@ -18,6 +18,7 @@ use crate::customers::Customers;
 use crate::feed::{Feed, Topic};
 use crate::http::Caches;
 use crate::logouts::Logouts;
+use crate::pace::Pace;
 use crate::registry::Registry;
 use crate::room::Room;
 use crate::room::viewers::Viewers;
@@ -43,6 +44,7 @@ pub struct App {
     /// Every open WebSocket, for drain and logout.
     pub connections: Viewers<Connection>,
     pub wheel: Wheel<Connection>,
+    pub pace: Pace,
     pub snapshot_permits: Semaphore,
     pub draining: AtomicBool,
     pub metrics: PrometheusHandle,
@@ -53,6 +55,7 @@ impl App {
     /// Starts connecting to the cores; the other tasks are started by `run`.
     pub fn new(config: Config, listen: SocketAddr, metrics: PrometheusHandle) -> Arc<Self> {
         let name = format!("gateway-{}", std::process::id());
+        let cores = tokio::runtime::Handle::current().metrics().num_workers();
         let core = CoreClientConfig::new(config.cores.clone(), config.core_secret.clone(), name);
         Arc::new(Self {
             core: CoreClient::new(core),
@@ -65,6 +68,7 @@ impl App {
             caches: Caches::default(),
             connections: Viewers::new(clock::now_ms()),
             wheel: Wheel::new(config.beat),
+            pace: Pace::new(config.fanout_share, cores),
             snapshot_permits: Semaphore::new(SNAPSHOTS_AT_A_TIME),
             draining: AtomicBool::new(false),
             metrics,

@@ -58,6 +58,9 @@ pub struct Args {
     /// Shortest time between two rounds of a busy show, ms
     #[arg(long, env = "SEATWIRE_TICK_MS", default_value = "25", value_name = "MS")]
     tick_ms: String,
+    /// Percent of all cores that rounds may take: the rest is for joins, commands and the feed
+    #[arg(long, env = "SEATWIRE_FANOUT_SHARE", default_value = "57", value_name = "PERCENT")]
+    fanout_share: String,
     /// A socket that is silent this long is pinged, twice as long: closed, ms
     #[arg(long, env = "SEATWIRE_IDLE_MS", default_value = "60000", value_name = "MS")]
     idle_ms: String,
@@ -125,6 +128,8 @@ pub struct Config {
     pub trusted_proxies: Vec<IpAddr>,
     pub beat: Duration,
     pub tick: Duration,
+    /// Percent of all cores.
+    pub fanout_share: u32,
     pub idle: Duration,
     pub stall: Duration,
     pub auth: Duration,
@@ -170,6 +175,7 @@ impl Config {
             trusted_proxies: check.proxies("SEATWIRE_TRUSTED_PROXIES", &args.trusted_proxies),
             beat: check.ms("SEATWIRE_BEAT_MS", &args.beat_ms, 100),
             tick: check.ms("SEATWIRE_TICK_MS", &args.tick_ms, 0),
+            fanout_share: check.percent("SEATWIRE_FANOUT_SHARE", &args.fanout_share),
             idle: check.ms("SEATWIRE_IDLE_MS", &args.idle_ms, 1_000),
             stall: check.ms("SEATWIRE_STALL_MS", &args.stall_ms, 1_000),
             auth: check.ms("SEATWIRE_AUTH_MS", &args.auth_ms, 100),
@@ -261,6 +267,14 @@ impl Check {
             self.problem(name, "must be at least 1");
         }
         count
+    }
+
+    fn percent(&mut self, name: &str, value: &str) -> u32 {
+        let percent = self.count(name, value);
+        if percent > 100 {
+            self.problem(name, "must be at most 100");
+        }
+        percent
     }
 
     fn origins(&mut self, name: &str, value: &str) -> Vec<String> {

@@ -1,10 +1,12 @@
-//! The self-clocked round of a room. The first change of a quiet room is sent at once; while it is busy, changes gather
-//! until the tick is over, or until the last round's time again, whichever is longer: a room never takes more than half
-//! of the cores. What changed is encoded once an encoding, and the same bytes are written to every viewer.
+//! The rounds of a room. The first change of a quiet room is sent at once; while it is busy, changes gather until the tick
+//! is over. A round visits the viewers slice by slice, and each slice gets everything up to its own turn: encoded once an
+//! encoding, the same bytes for every viewer of the slice, and for the next slices while nothing new comes. Between two
+//! slices everything else gets its turn, for as long as the rounds' share of the cores ([`Pace`]) asks for.
+//!
+//! [`Pace`]: crate::pace::Pace
 
-use std::sync::Arc;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -13,17 +15,20 @@ use seatwire_protocol::Position;
 use seatwire_protocol::seat_frame::{Delta, SeatFrame};
 
 use crate::app::App;
+use crate::pace::thread_cpu;
+use crate::room::slices::Turn;
 use crate::room::{Room, Round};
+use crate::ws::connection::Connection;
 use crate::ws::frame::{self, Encoding, PerEncoding};
 use crate::ws::outbound::RoundFrame;
 use crate::{clock, metrics as names};
 
-/// Share of the cores that one room's rounds may take is 1 / this.
-const COST_FACTOR: u32 = 2;
 /// Viewers written to before other tasks get their turn: about a quarter of a millisecond.
 const SLICE: usize = 64;
 /// A round of so many viewers, a few milliseconds, is worth another task.
 const VIEWERS_PER_HAND: usize = 512;
+/// A shorter wait is put off: each one costs a sleep, after which caches and viewers are cold.
+const SHORTEST_WAIT: Duration = Duration::from_millis(4);
 
 /// Something of the room must be told: starts its rounds unless they run.
 pub fn mark_dirty(app: &Arc<App>, room: &Arc<Room>) {
@@ -33,22 +38,21 @@ pub fn mark_dirty(app: &Arc<App>, room: &Arc<Room>) {
     }
 }
 
-async fn run_rounds(app: &App, room: &Arc<Room>) {
+async fn run_rounds(app: &Arc<App>, room: &Arc<Room>) {
+    let tick_ms = u64::try_from(app.config.tick.as_millis()).unwrap_or(u64::MAX);
     loop {
         let wait_ms = room.round.next_at_ms().saturating_sub(clock::now_ms());
         if wait_ms > 0 {
             tokio::time::sleep(Duration::from_millis(wait_ms)).await;
         }
         let started = Instant::now();
-        let started_ms = clock::now_ms();
-        room.round.take_dirty();
-        round_once(room).await;
-        let cost = started.elapsed();
+        room.round.set_next_at_ms(clock::now_ms().saturating_add(tick_ms));
+        let dirty_since_ms = room.round.take_dirty();
+        round_once(app, room).await;
         counter!(names::ROUNDS).increment(1);
-        histogram!(names::ROUND_SECONDS).record(cost.as_secs_f64());
-        let pause = app.config.tick.max(cost.saturating_mul(COST_FACTOR));
-        let pause_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
-        room.round.set_next_at_ms(started_ms.saturating_add(pause_ms));
+        histogram!(names::ROUND_SECONDS).record(started.elapsed().as_secs_f64());
+        let lag = Duration::from_millis(clock::now_ms().saturating_sub(dirty_since_ms));
+        histogram!(names::FANOUT_LAG_SECONDS).record(lag.as_secs_f64());
         if !room.round.goes_on() {
             return;
         }
@@ -56,11 +60,12 @@ async fn run_rounds(app: &App, room: &Arc<Room>) {
 }
 
 /// Writes what is new to every viewer; a hot room's round is written by all cores of the process.
-async fn round_once(room: &Arc<Room>) {
-    let work =
-        Arc::new(Work { room: Arc::clone(room), shared: Shared::new(room.begin_round()), next: AtomicUsize::new(0) });
+async fn round_once(app: &Arc<App>, room: &Arc<Room>) {
+    counter!(names::BATCHES_CONFLATED).increment(room.begin_round().saturating_sub(1));
+    let (app, room) = (Arc::clone(app), Arc::clone(room));
     let cores = tokio::runtime::Handle::current().metrics().num_workers();
     let hands = (room.viewers.count() / VIEWERS_PER_HAND).clamp(1, cores.max(1));
+    let work = Arc::new(Work { app, room, next: AtomicUsize::new(0), last: Mutex::default() });
     let others: Vec<_> = (1..hands).map(|_| tokio::spawn(Arc::clone(&work).write())).collect();
     if hands > 1 {
         counter!(names::ROUNDS_SHARED).increment(1);
@@ -72,40 +77,65 @@ async fn round_once(room: &Arc<Room>) {
     }
 }
 
-/// A round's work; whoever has a hand free takes the next viewers.
+/// A round's work; whoever has a hand free takes the next slice.
 struct Work {
+    app: Arc<App>,
     room: Arc<Room>,
-    shared: Shared,
-    /// The first place in the room's list that nobody has taken.
+    /// The first slice that nobody has taken.
     next: AtomicUsize,
+    /// What the last slice got: the next gets the same, unless its turn is another.
+    last: Mutex<Option<(Turn, Arc<Shared>)>>,
 }
 
 impl Work {
     async fn write(self: Arc<Self>) {
         let mut viewers = Vec::with_capacity(SLICE);
-        let (mut written, mut passed) = (0_u64, 0_u64);
         loop {
-            let from = self.next.fetch_add(SLICE, Ordering::Relaxed);
-            let more = self.room.viewers.copy(from, SLICE, &mut viewers);
-            for viewer in viewers.drain(..) {
-                if viewer.visit(self.room.show, self.shared.frame(viewer.encoding)) {
-                    written = written.saturating_add(1);
-                } else {
-                    passed = passed.saturating_add(1);
-                }
+            let slice = self.next.fetch_add(1, Ordering::Relaxed);
+            let from = slice.saturating_mul(SLICE);
+            if from >= self.room.viewers.places() {
+                return;
             }
-            if !more {
-                break;
-            }
+            let Some(turn) = self.room.turn(slice) else { continue };
+            let before = thread_cpu();
+            self.room.viewers.copy(from, SLICE, &mut viewers);
+            self.visit(&turn, &mut viewers);
+            let wait = self.app.pace.pay(thread_cpu().saturating_sub(before));
             // Reading sockets, the feed and other rooms' rounds must go on during a long round.
-            tokio::task::yield_now().await;
+            if wait < SHORTEST_WAIT {
+                tokio::task::yield_now().await;
+            } else {
+                tokio::time::sleep(wait).await;
+            }
+        }
+    }
+
+    fn visit(&self, turn: &Turn, viewers: &mut Vec<Arc<Connection>>) {
+        let shared = self.shared(turn);
+        let (mut written, mut passed) = (0_u64, 0_u64);
+        for viewer in viewers.drain(..) {
+            if viewer.visit(self.room.show, shared.frame(viewer.encoding)) {
+                written = written.saturating_add(1);
+            } else {
+                passed = passed.saturating_add(1);
+            }
         }
         counter!(names::FRAMES).increment(written);
         counter!(names::SLOW).increment(passed);
     }
+
+    fn shared(&self, turn: &Turn) -> Arc<Shared> {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, shared)) = last.as_ref().filter(|(of, _)| of == turn) {
+            return Arc::clone(shared);
+        }
+        let shared = Arc::new(Shared::new(self.room.round(turn)));
+        *last = Some((*turn, Arc::clone(&shared)));
+        shared
+    }
 }
 
-/// One round's frames: what everybody whose cursor fits gets.
+/// A turn's frames: what everybody whose cursor fits gets.
 pub struct Shared {
     delta: Option<Encoded>,
     doubtful: bool,
@@ -136,8 +166,6 @@ impl Shared {
 
 impl Encoded {
     fn new(delta: Delta, to: Position) -> Self {
-        let conflated = delta.to.saturating_sub(delta.from).saturating_sub(1);
-        counter!(names::BATCHES_CONFLATED).increment(conflated);
         let from = Position::new(delta.generation, delta.from);
         Self { from, to, frame: SeatFrame::Delta(delta), bytes: PerEncoding::default() }
     }

@@ -29,6 +29,7 @@ pub mod http;
 pub mod logouts;
 pub mod metrics;
 pub mod own;
+pub mod pace;
 pub mod rate_limit;
 pub mod registry;
 pub mod room;

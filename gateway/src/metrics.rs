@@ -17,6 +17,7 @@ pub const WATCHES: &str = "seatwire_gateway_watches_total";
 pub const ROUNDS: &str = "seatwire_gateway_rounds_total";
 pub const ROUNDS_SHARED: &str = "seatwire_gateway_rounds_shared_total";
 pub const ROUND_SECONDS: &str = "seatwire_gateway_round_seconds";
+pub const FANOUT_LAG_SECONDS: &str = "seatwire_gateway_fanout_lag_seconds";
 pub const BATCHES: &str = "seatwire_gateway_feed_batches_total";
 pub const BATCHES_CONFLATED: &str = "seatwire_gateway_batches_conflated_total";
 pub const FRAMES: &str = "seatwire_gateway_seat_frames_total";
@@ -64,8 +65,11 @@ const GAUGES: &[(&str, &str)] = &[
     (VIEWERS, "viewers of all shows; one who watches two counts twice"),
     (FEED_UP, "1 while the feed connection to Redis is up"),
 ];
-const HISTOGRAMS: &[(&str, &str)] =
-    &[(ROUND_SECONDS, "time of one fan-out round"), (COMMAND_SECONDS, "time from command to answer")];
+const HISTOGRAMS: &[(&str, &str)] = &[
+    (ROUND_SECONDS, "time of one fan-out round, pauses between its slices included"),
+    (FANOUT_LAG_SECONDS, "from the arrival of a round's first change to the write to its last viewer"),
+    (COMMAND_SECONDS, "time from command to answer"),
+];
 
 /// Installs the process's recorder; called once by `main`.
 ///

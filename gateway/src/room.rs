@@ -4,6 +4,7 @@
 //! Lock order: a connection's outbound side, then a room's state. Never the other way round.
 
 pub mod seat_map;
+pub mod slices;
 pub mod sync;
 pub mod viewers;
 
@@ -15,6 +16,7 @@ use seatwire_protocol::seat_frame::{Delta, SeatFrame};
 use seatwire_protocol::{CustomerId, Position, ShowId};
 use tokio::sync::Notify;
 
+use self::slices::{Slices, Told, Turn};
 use self::sync::Sync;
 use self::viewers::Viewers;
 use crate::clock;
@@ -30,6 +32,7 @@ pub struct Room {
     state: Mutex<Sync>,
     pub viewers: Viewers<Connection>,
     pub round: RoundClock,
+    slices: Slices,
     /// Who joined and has not been told of own holds yet; taken in batches.
     own_asks: Mutex<Vec<(CustomerId, Arc<Connection>)>>,
     /// When the core's position was last asked because of a viewer that claimed to be ahead; its answer.
@@ -45,6 +48,7 @@ pub struct Room {
 pub struct RoundClock {
     running: AtomicBool,
     dirty: AtomicBool,
+    dirty_since_ms: AtomicU64,
     next_at_ms: AtomicU64,
 }
 
@@ -58,7 +62,7 @@ pub struct Next {
     pub frame: Option<(Bytes, Position)>,
 }
 
-/// What a round starts with.
+/// What a slice of the viewers gets in a round.
 pub struct Round {
     pub delta: Option<Delta>,
     pub position: Option<Position>,
@@ -72,6 +76,7 @@ impl Room {
             state: Mutex::new(Sync::new(show)),
             viewers: Viewers::new(clock::now_ms()),
             round: RoundClock::default(),
+            slices: Slices::default(),
             own_asks: Mutex::default(),
             ahead: AheadClock::default(),
             missing: AtomicBool::new(false),
@@ -138,13 +143,27 @@ impl Room {
         Some(SeatFrame::Snapshot(map.snapshot_frame(viewers, clock::now_ms())).to_json())
     }
 
-    /// Starts a round: everything until now is in it, or before it.
-    pub fn begin_round(&self) -> Round {
+    /// Begins a round; how many changes have come since the last one began.
+    pub fn begin_round(&self) -> u64 {
+        let position = self.position();
+        let sequence = |position: Option<Position>| position.map_or(0, |position| position.sequence);
+        sequence(position).saturating_sub(sequence(self.slices.begin(position)))
+    }
+
+    /// The turn of a slice of the viewers; `None` when there is nothing that it has not been told.
+    pub fn turn(&self, slice: usize) -> Option<Turn> {
+        let state = self.state();
+        let told = Told { position: state.position(), doubtful: state.is_doubtful() };
+        drop(state);
+        self.slices.turn(slice, told)
+    }
+
+    /// What brings viewers from a turn's begin to the present, which may be later than its end.
+    pub fn round(&self, turn: &Turn) -> Round {
         let viewers = self.viewer_count();
-        let mut state = self.state();
-        let doubtful = state.is_doubtful();
-        let delta = state.map_mut().and_then(|map| map.begin_round(viewers));
-        Round { delta, position: state.position(), doubtful }
+        let state = self.state();
+        let delta = turn.from.zip(state.map()).and_then(|(from, map)| map.delta_since(from, viewers));
+        Round { delta, position: state.position(), doubtful: state.is_doubtful() }
     }
 
     /// Notes a customer whose holds should be looked up; `true` for the first, who starts the batch.
@@ -169,13 +188,16 @@ impl Room {
 impl RoundClock {
     /// Notes that there is something to send; `true` when the caller must start the rounds.
     pub fn mark_dirty(&self) -> bool {
-        self.dirty.store(true, Ordering::Release);
+        if !self.dirty.swap(true, Ordering::AcqRel) {
+            self.dirty_since_ms.store(clock::now_ms(), Ordering::Relaxed);
+        }
         !self.running.swap(true, Ordering::AcqRel)
     }
 
-    /// Takes the dirty mark at the start of a round.
-    pub fn take_dirty(&self) {
-        self.dirty.store(false, Ordering::Release);
+    /// Takes the dirty mark at the start of a round; since when it was there, for information.
+    pub fn take_dirty(&self) -> u64 {
+        self.dirty.swap(false, Ordering::AcqRel);
+        self.dirty_since_ms.load(Ordering::Relaxed)
     }
 
     pub fn next_at_ms(&self) -> u64 {

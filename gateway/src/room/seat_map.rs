@@ -1,5 +1,7 @@
 //! Status and last change of every seat of a show, and what a viewer at some position lacks. Pure.
 
+use std::collections::VecDeque;
+
 use bytes::Bytes;
 use seatwire_protocol::command::SnapshotReply;
 use seatwire_protocol::seat::PackedStatuses;
@@ -10,6 +12,10 @@ use crate::ws::frame::{self, Encoding, PerEncoding};
 
 /// While the sale has not opened, a snapshot tells the time that is left, and so can't be kept for longer.
 const COUNTDOWN_KEPT_MS: u64 = 200;
+
+/// Recent changes are kept for one in so many seats, and never fewer than [`RECENT_MIN`].
+const RECENT_PART: usize = 4;
+const RECENT_MIN: usize = 256;
 
 /// The map of one show. `floor` is the position of the snapshot it began with: what changed before it is not known.
 pub struct SeatMap {
@@ -23,10 +29,10 @@ pub struct SeatMap {
     statuses: PackedStatuses,
     /// Sequence of each seat's last change; 0 until one is seen.
     changed_at: Vec<u64>,
-    /// Where the last round ended.
-    rounded: Position,
-    /// Seats changed since the last round, in any order, some more than once; bounded by folding at the seat count.
-    touched: Vec<SeatIndex>,
+    /// The last changes, by sequence, so that what changed a moment ago is found without looking at every seat.
+    recent: VecDeque<(u64, SeatIndex)>,
+    /// Changes after this sequence are all in `recent`.
+    recent_from: u64,
     snapshots: PerEncoding<Option<CachedSnapshot>>,
 }
 
@@ -48,8 +54,8 @@ impl SeatMap {
             layout_version: snapshot.layout_version,
             statuses: PackedStatuses::from_bytes(snapshot.seats, &snapshot.statuses)?,
             changed_at: vec![0; snapshot.seats as usize],
-            rounded: snapshot.position,
-            touched: Vec::new(),
+            recent: VecDeque::new(),
+            recent_from: snapshot.position.sequence,
             snapshots: PerEncoding::default(),
         })
     }
@@ -69,25 +75,17 @@ impl SeatMap {
             if let Some(changed_at) = self.changed_at.get_mut(seat.as_usize()) {
                 *changed_at = self.position.sequence;
             }
-            self.touched.push(*seat);
+            self.recent.push_back((self.position.sequence, *seat));
         }
-        if self.touched.len() > self.changed_at.len() {
-            self.touched.sort_unstable();
-            self.touched.dedup();
+        if self.recent.len() > (self.changed_at.len() / RECENT_PART).max(RECENT_MIN) {
+            let older = self.recent.len() / 2;
+            self.recent_from = self.recent.drain(..older).next_back().map_or(self.recent_from, |(at, _)| at);
         }
     }
 
-    /// What changed since the last call, for everybody whose cursor is within; `None` when nothing did.
-    pub fn begin_round(&mut self, viewers: u64) -> Option<Delta> {
-        let from = std::mem::replace(&mut self.rounded, self.position);
-        let mut touched = std::mem::take(&mut self.touched);
-        if from == self.position {
-            return None;
-        }
-        touched.sort_unstable();
-        touched.dedup();
-        let seats = touched.into_iter().filter_map(|seat| Some((seat, self.statuses.get(seat)?))).collect();
-        Some(self.delta(from.sequence, viewers, seats))
+    /// What changed since `from`, for everybody whose cursor is within; `None` when nothing did, or it is not known.
+    pub fn delta_since(&self, from: Position, viewers: u64) -> Option<Delta> {
+        (from != self.position && self.covers(from)).then(|| self.delta(from.sequence, viewers))
     }
 
     /// Whether a map at `position` can be brought up to date by a delta.
@@ -111,18 +109,15 @@ impl SeatMap {
         if cursor == self.position {
             return None;
         }
-        let changed = (0_u32..).zip(&self.changed_at).filter(|(_, at)| **at > cursor.sequence);
-        let seats: Vec<_> =
-            changed.filter_map(|(seat, _)| Some((SeatIndex(seat), self.statuses.get(SeatIndex(seat))?))).collect();
+        let delta = self.delta(cursor.sequence, viewers);
         // An entry of a delta takes about 9 characters or 2 bytes, one of a snapshot 1 character or 2 bits.
         let smaller = match encoding {
-            Encoding::Json => seats.len().saturating_mul(9) <= self.changed_at.len(),
-            Encoding::Msgpack => seats.len().saturating_mul(8) <= self.changed_at.len(),
+            Encoding::Json => delta.seats.len().saturating_mul(9) <= self.changed_at.len(),
+            Encoding::Msgpack => delta.seats.len().saturating_mul(8) <= self.changed_at.len(),
         };
-        if !smaller && seats.len() > 8 {
+        if !smaller && delta.seats.len() > 8 {
             return Some(self.snapshot(encoding, viewers, now_ms));
         }
-        let delta = self.delta(cursor.sequence, viewers, seats);
         Some(frame::seat_frame(encoding, &SeatFrame::Delta(delta)))
     }
 
@@ -160,7 +155,8 @@ impl SeatMap {
         Beat { show: self.show, position, sale: self.sale, viewers, server_time_ms }
     }
 
-    fn delta(&self, from: u64, viewers: u64, seats: Vec<(SeatIndex, SeatStatus)>) -> Delta {
+    fn delta(&self, from: u64, viewers: u64) -> Delta {
+        let changed = self.changed_since(from);
         Delta {
             show: self.show,
             generation: self.position.generation,
@@ -168,8 +164,21 @@ impl SeatMap {
             to: self.position.sequence,
             sale: self.sale,
             viewers,
-            seats,
+            seats: changed.into_iter().filter_map(|seat| Some((seat, self.statuses.get(seat)?))).collect(),
         }
+    }
+
+    /// Seats whose last change came after a sequence, in their order.
+    fn changed_since(&self, sequence: u64) -> Vec<SeatIndex> {
+        if sequence < self.recent_from {
+            let changed = (0_u32..).zip(&self.changed_at).filter(|(_, at)| **at > sequence);
+            return changed.map(|(seat, _)| SeatIndex(seat)).collect();
+        }
+        let later = self.recent.partition_point(|(at, _)| *at <= sequence);
+        let mut seats: Vec<SeatIndex> = self.recent.range(later..).map(|(_, seat)| *seat).collect();
+        seats.sort_unstable();
+        seats.dedup();
+        seats
     }
 }
 

@@ -99,14 +99,16 @@ impl<T> Viewers<T> {
         self.lock().closed = true;
     }
 
-    /// Copies the viewers of the places in `from..from + places` into `out`; `false` when no places follow. The lock is
-    /// held for the copy only. Who joins at a place that was passed has just been brought up to date, and who leaves is
-    /// skipped.
-    pub fn copy(&self, from: usize, places: usize, out: &mut Vec<Arc<T>>) -> bool {
+    /// Places, free ones included.
+    pub fn places(&self) -> usize {
+        self.lock().places.len()
+    }
+
+    /// Copies the viewers of the places in `from..from + places` into `out`. The lock is held for the copy only. Who joins
+    /// at a place that was passed has just been brought up to date, and who leaves is skipped.
+    pub fn copy(&self, from: usize, places: usize, out: &mut Vec<Arc<T>>) {
         let inner = self.lock();
-        let rest = inner.places.get(from..).unwrap_or_default();
-        out.extend(rest.iter().take(places).flatten().cloned());
-        rest.len() > places
+        out.extend(inner.places.get(from..).unwrap_or_default().iter().take(places).flatten().cloned());
     }
 
     /// Everybody who is here now.
@@ -132,7 +134,8 @@ mod tests {
         viewers.leave(places[3], 5);
         assert_eq!(viewers.count(), 199);
         let (mut seen, mut from) = (Vec::new(), 0);
-        while viewers.copy(from, 64, &mut seen) {
+        while from < viewers.places() {
+            viewers.copy(from, 64, &mut seen);
             from += 64;
         }
         assert_eq!(seen.len(), 199);

@@ -23,6 +23,8 @@ use seatwire_protocol::{Position, SaleState, SeatIndex, SeatStatus, ShowId, code
 
 const SEATS: u32 = 48;
 const VIEWERS: usize = 4;
+/// Viewers whose turn comes together.
+const SLICE: usize = 2;
 
 #[derive(Debug, Clone)]
 enum Step {
@@ -34,7 +36,7 @@ enum Step {
     Reconnect,
     /// A fetched snapshot arrives.
     Snapshot,
-    Round,
+    Round(Option<usize>),
     /// A viewer's socket takes so many bytes more.
     Take(usize, usize),
     /// A viewer comes back with the map it has, or without one.
@@ -58,7 +60,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => fate.prop_map(Step::Restart),
         1 => Just(Step::Reconnect),
         4 => Just(Step::Snapshot),
-        6 => Just(Step::Round),
+        4 => Just(Step::Round(None)),
+        4 => (0..VIEWERS / SLICE).prop_map(|slice| Step::Round(Some(slice))),
         8 => (viewer.clone(), 0_usize..120).prop_map(|(viewer, bytes)| Step::Take(viewer, bytes)),
         2 => (viewer.clone(), any::<bool>()).prop_map(|(viewer, resume)| Step::Rejoin(viewer, resume)),
         1 => (viewer, any::<bool>()).prop_map(|(viewer, hidden)| Step::Hide(viewer, hidden)),
@@ -246,10 +249,18 @@ impl World {
         Some(self.room.state().install(fetch, &self.truth.snapshot(), 0))
     }
 
-    fn round(&mut self) {
-        let shared = Shared::new(self.room.begin_round());
-        for client in &mut self.clients {
-            client.outbound.visit(self.room.show, shared.frame(client.encoding), &mut client.pipe, 0);
+    /// A slice's turn, or all of them. A turn may come late: what it gets is then the same as another slice got.
+    fn round(&mut self, only: Option<usize>) {
+        self.room.begin_round();
+        for (slice, clients) in self.clients.chunks_mut(SLICE).enumerate() {
+            if only.is_some_and(|only| only != slice) {
+                continue;
+            }
+            let Some(turn) = self.room.turn(slice) else { continue };
+            let shared = Shared::new(self.room.round(&turn));
+            for client in clients {
+                client.outbound.visit(self.room.show, shared.frame(client.encoding), &mut client.pipe, 0);
+            }
         }
     }
 
@@ -268,7 +279,7 @@ impl World {
                 self.room.state().on_subscribed();
             }
             Step::Snapshot => drop(self.snapshot()),
-            Step::Round => self.round(),
+            Step::Round(only) => self.round(only),
             Step::Take(at, bytes) => {
                 let client = &mut self.clients[at];
                 client.pipe.room += bytes;
@@ -311,7 +322,7 @@ proptest! {
             client.outbound.set_hidden(false);
             client.pipe.room = usize::MAX;
         }
-        world.round();
+        world.round(None);
         for client in &mut world.clients {
             prop_assert_eq!(client.outbound.pump(&mut client.pipe, 0), Flow::Idle);
             client.read(&world.truth)?;

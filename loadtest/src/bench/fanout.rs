@@ -45,8 +45,9 @@ pub(super) async fn run(args: &BenchArgs) -> anyhow::Result<()> {
     }
     edge.shutdown().await;
 
-    // Without a tick only the core is a limit.
-    let edge = Edge::start(StackOptions::new().env(Service::Gateway, "SEATWIRE_TICK_MS", 0)).await?;
+    // Without a tick, and with all of it to have, only the core is a limit.
+    let unlimited = StackOptions::new().env(Service::Gateway, "SEATWIRE_TICK_MS", 0);
+    let edge = Edge::start(unlimited.env(Service::Gateway, "SEATWIRE_FANOUT_SHARE", 100)).await?;
     let halls = shows::add(&edge.rig.addresses.postgres, HALL_SEATS, HALLS).await?;
     for saturation in SATURATIONS {
         progress(saturation.name);

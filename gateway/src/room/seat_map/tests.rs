@@ -45,3 +45,25 @@ fn who_was_never_here_gets_the_whole_map() {
         assert_eq!(whole.statuses.iter().filter(|status| *status == SeatStatus::Held).count(), 3);
     }
 }
+
+#[test]
+fn what_changed_is_the_same_by_the_recent_changes_and_by_every_seat() {
+    let mut map = map();
+    // Many more changes than are kept; some seats change in each of them, some several times in one batch.
+    for change in 0..2_000_u32 {
+        let seats = [change % 7, change % 97, change % 7].map(SeatIndex);
+        map.apply(SaleState::Open, &seats.map(|seat| (seat, SeatStatus::Held)));
+        let here = map.position().sequence;
+        for behind in [1, 2, 50, 90, 300] {
+            let cursor = here.saturating_sub(behind).max(5);
+            let every = (0..SEATS).filter(|seat| map.changed_at[*seat as usize] > cursor).map(SeatIndex);
+            assert_eq!(map.changed_since(cursor), every.collect::<Vec<_>>(), "{behind} behind {here}");
+        }
+        assert!(map.recent.len() <= RECENT_MIN);
+    }
+    assert!(map.recent_from > 5);
+    let whole = map.delta_since(Position::new(2, 5), 0).unwrap();
+    assert_eq!(whole.seats.len(), 97);
+    assert_eq!(map.delta_since(map.position(), 0), None);
+    assert_eq!(map.delta_since(Position::new(2, 4), 0), None, "below the floor");
+}
