@@ -1,6 +1,7 @@
 //! `loadtest bench`: how fast the product is, each figure beside a reference of the same run, because machines differ
 //! and are shared. Every benchmark starts a private stack of its own; run them with release builds on a machine at rest.
 
+mod abuse;
 mod bookings;
 mod capture;
 pub(crate) mod cpu;
@@ -92,6 +93,8 @@ enum Bench {
     Viewers,
     /// A thousand viewers that take nothing, and what they do to the others.
     Slow,
+    /// A thousand connections that misbehave, and what they do to a gateway's memory.
+    Abuse,
     /// Herds: storms of joins, reconnects, a drain, a rolling restart, ten thousand shows subscribed again.
     Joins,
     /// Lost messages found, and the size of whole maps.
@@ -122,6 +125,7 @@ pub async fn run(args: BenchArgs) -> anyhow::Result<()> {
         Bench::Snapshot => snapshot::run(&args).await,
         Bench::Fanout => fanout::run(&args).await,
         Bench::Viewers => viewers::run(&args).await,
+        Bench::Abuse => abuse::run(&args).await,
         Bench::Slow => slow::run(&args).await,
         Bench::Joins => joins::run(&args).await,
         Bench::Stream => stream::run(&args).await,

@@ -17,7 +17,7 @@ use seatwire_protocol::{Position, ShowId};
 
 pub(super) use self::map::{Map, TakenUp};
 pub(super) use self::stats::{Close, Published, Stats, histogram, percentile_ms};
-pub(super) use self::viewer::{Join, Viewer};
+pub(super) use self::viewer::{Join, Viewer, connect, masked};
 
 /// Frames that wait in one socket's buffer are read with one call up to this size.
 const READ_BYTES: usize = 256 << 10;
@@ -96,7 +96,7 @@ impl Crowd {
         let number = self.viewers.len();
         let mut map = Map::empty(show, seats);
         map.published = self.published.get(&show).filter(|_| number.is_multiple_of(SAMPLE)).cloned();
-        let stream = viewer::connect(listener, number, None)?;
+        let stream = connect(listener, number, None)?;
         self.add(Viewer::open(stream, vec![map], Instant::now()))?;
         Ok(())
     }

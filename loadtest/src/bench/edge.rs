@@ -11,6 +11,7 @@ use seatwire_protocol::{Position, ShowId};
 use tokio::task::block_in_place;
 
 use super::crowd::{Crowd, Join, Published};
+use super::report::count;
 use super::rig::{Rig, call};
 use super::{cpu, pin};
 use crate::client::Http;
@@ -98,8 +99,13 @@ impl Edge {
 
     /// Waits until a gateway has let go of all connections.
     pub(super) async fn emptied(&self, gateway: usize) -> anyhow::Result<()> {
+        self.emptied_to(gateway, 0).await
+    }
+
+    /// Waits until a gateway has let go of all connections but so many.
+    pub(super) async fn emptied_to(&self, gateway: usize, left: usize) -> anyhow::Result<()> {
         for _ in 0..600 {
-            if self.metric(gateway, "seatwire_gateway_connections").await? < 1.0 {
+            if self.metric(gateway, "seatwire_gateway_connections").await? < count(left as u64) + 1.0 {
                 return Ok(());
             }
             tokio::time::sleep(Duration::from_millis(50)).await;

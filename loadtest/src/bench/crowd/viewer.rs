@@ -54,7 +54,11 @@ pub(in crate::bench) struct Viewer {
 }
 
 /// A TCP connection from one of the loopback addresses, which loopback makes at once.
-pub(super) fn connect(to: SocketAddr, number: usize, receive_buffer: Option<usize>) -> anyhow::Result<TcpStream> {
+pub(in crate::bench) fn connect(
+    to: SocketAddr,
+    number: usize,
+    receive_buffer: Option<usize>,
+) -> anyhow::Result<TcpStream> {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
     if let Some(bytes) = receive_buffer {
         socket.set_recv_buffer_size(bytes)?;
@@ -241,7 +245,7 @@ fn frame(bytes: &[u8]) -> Option<(u8, &[u8], usize)> {
 }
 
 /// A client's frame: masked with zeros, which is as good a mask as any for a benchmark. Payloads are short.
-fn masked(opcode: u8, payload: &[u8]) -> Vec<u8> {
+pub(in crate::bench) fn masked(opcode: u8, payload: &[u8]) -> Vec<u8> {
     let mut out = vec![0x80 | opcode];
     match u8::try_from(payload.len()) {
         Ok(length @ 0..126) => out.push(0x80 | length),
