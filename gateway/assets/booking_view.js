@@ -7,21 +7,8 @@ import { checkoutAddress } from "./checkout.js";
 import { Countdown } from "./countdown.js";
 import { h } from "./dom.js";
 import { clock, day, list, money, plural, time } from "./format.js";
+import { PHASES, phaseAfter, UNPAID } from "./payment_phase.js";
 import { refusalText } from "./refusal.js";
-
-const PHASES = [
-  { untilMs: 10000, everyMs: 1000, title: "Processing your payment…", text: "This takes a few seconds." },
-  { untilMs: 30000, everyMs: 3000, title: "Waiting for your bank…", text: "The bank has not confirmed yet. Please leave this page open." },
-  {
-    untilMs: Infinity,
-    everyMs: 10000,
-    title: "Payment pending, your money is safe",
-    text: "Your bank takes longer than usual. As soon as it confirms, the seats are yours, whether this page is open or not. If it can't be completed, nothing is charged, or the money comes back.",
-  },
-];
-
-/** A pending booking that was opened from a list: nobody knows whether a payment is on its way. */
-const UNPAID = [{ untilMs: Infinity, everyMs: 5000, title: "Waiting for your payment", text: "The seats are reserved for you until the time is up." }];
 
 /** A booking's page; `returned` when the customer comes back from the checkout. */
 export function bookingView(context, id, returned) {
@@ -53,9 +40,8 @@ class BookingView {
     this.ask();
   }
 
-  get #phase() {
-    const since = performance.now() - this.#startedAt;
-    return this.phases.findIndex(({ untilMs }) => since < untilMs);
+  get #now() {
+    return phaseAfter(this.phases, performance.now() - this.#startedAt);
   }
 
   async ask() {
@@ -67,7 +53,7 @@ class BookingView {
       if (error.code === "NOT_OWNER" || error.code === "BAD_REQUEST") return this.#unknown(error);
     }
     if (this.#gone || (this.#booking && this.#isSettled)) return;
-    const { everyMs } = this.phases[this.#phase];
+    const { everyMs } = this.#now.phase;
     this.#timer = setTimeout(() => this.ask(), everyMs * (1 + Math.random() * 0.2));
   }
 
@@ -100,22 +86,22 @@ class BookingView {
   #waiting() {
     this.#draw();
     clearTimeout(this.#phaseTimer);
-    const { untilMs } = this.phases[this.#phase];
-    if (untilMs === Infinity) return;
-    this.#phaseTimer = setTimeout(() => this.#waiting(), untilMs - (performance.now() - this.#startedAt) + 20);
+    const { leftMs, isLast } = this.#now;
+    if (isLast) return;
+    this.#phaseTimer = setTimeout(() => this.#waiting(), leftMs + 20);
   }
 
   #draw() {
     const booking = this.#booking;
     if (booking && booking.state !== "pending") clearTimeout(this.#phaseTimer);
     // Drawn again only when something differs: the section is a live region, and focus must stay.
-    const key = `${booking?.version} ${booking?.state} ${refundTexts(booking ?? {})} ${this.#phase} ${this.#show?.movie}`;
+    const key = `${booking?.version} ${booking?.state} ${refundTexts(booking ?? {})} ${this.#now.phase.name} ${this.#show?.movie}`;
     if (this.#drawn === key) return;
     this.#drawn = key;
     const parts = { confirmed: () => this.#confirmed(), expired: () => this.#ended(), cancelled: () => this.#ended() };
     this.element.replaceChildren(...(parts[booking?.state] ?? (() => this.#pending()))());
     this.element.dataset.state = booking?.state ?? "pending";
-    this.element.dataset.phase = String(this.#phase + 1);
+    this.element.dataset.phase = this.#now.phase.name;
   }
 
   #summary() {
@@ -134,10 +120,9 @@ class BookingView {
   }
 
   #pending() {
-    const phase = this.phases[this.#phase];
+    const { phase, isLast: waited } = this.#now;
     const booking = this.#booking;
     const url = booking && checkoutAddress(booking);
-    const waited = this.#phase === this.phases.length - 1;
     const unpaid = this.phases === UNPAID;
     return [
       h("div", { class: "status-picture" }, h("span", { class: !waited ? "spinner" : "safe", "aria-hidden": "true" })),

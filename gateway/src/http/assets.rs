@@ -52,6 +52,7 @@ const FILES: &[(&str, &str, &[u8])] = &[
     page_file!("index.html", HTML),
     page_file!("layout.js", SCRIPT),
     page_file!("notice.js", SCRIPT),
+    page_file!("payment_phase.js", SCRIPT),
     page_file!("pending_card.js", SCRIPT),
     page_file!("refusal.js", SCRIPT),
     page_file!("seat_art.js", SCRIPT),
@@ -123,4 +124,39 @@ fn serve(name: &str, headers: &HeaderMap) -> Reply {
         out.insert(ETAG, etag);
     }
     reply
+}
+
+#[cfg(test)]
+mod tests {
+    /// Name, beginning and pause between questions, milliseconds.
+    type Phase = (String, u64, u64);
+
+    #[test]
+    fn the_page_waits_for_a_payment_in_the_phases_of_the_protocol() {
+        let reference = include_str!("../../../protocol/PROTOCOL.md");
+        let (_, section) = reference.split_once("**Waiting for a payment.**").unwrap();
+        let rows =
+            section.lines().skip_while(|line| !line.starts_with("| `")).take_while(|line| line.starts_with("| `"));
+        let ms = |cell: &str| cell.strip_suffix(" s").unwrap().parse::<u64>().unwrap() * 1_000;
+        let documented: Vec<Phase> = rows
+            .map(|row| {
+                let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+                (cells[1].trim_matches('`').to_owned(), ms(cells[2]), ms(cells[3]))
+            })
+            .collect();
+
+        let script = include_str!("../../assets/payment_phase.js");
+        let (phases, _) = script.split_once("];").unwrap();
+        let number = |text: &str, name: &str| {
+            let (_, rest) = text.split_once(name).unwrap();
+            rest.split(',').next().unwrap().trim().parse::<u64>().unwrap()
+        };
+        let in_the_page: Vec<Phase> = phases
+            .split("name: \"")
+            .skip(1)
+            .map(|one| (one.split('"').next().unwrap().to_owned(), number(one, "fromMs:"), number(one, "everyMs:")))
+            .collect();
+        assert_eq!(documented.len(), 3);
+        assert_eq!(in_the_page, documented);
+    }
 }
