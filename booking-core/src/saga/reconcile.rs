@@ -16,10 +16,10 @@ const AT_ONCE: usize = 4;
 const ASK_AGAIN_MS: u64 = 5_000;
 
 impl Saga {
-    /// Asks for orders whose turn it is; answers how many.
+    /// Asks for orders whose turn it is; answers for how many it could.
     ///
     /// # Errors
-    /// When they can't be taken, or not all of them could be asked for.
+    /// When they can't be taken, or none of them could be asked for.
     pub async fn reconcile_once(&self) -> Result<usize, SagaError> {
         let config = &self.inner.config;
         let names = self.providers().names();
@@ -37,8 +37,14 @@ impl Saga {
         let (unasked, mut errors): (Vec<String>, Vec<SagaError>) = failures.into_iter().unzip();
         let Some(error) = errors.pop() else { return Ok(count) };
         // A question that could not be asked does not count.
+        let asked = count - unasked.len();
         orders::ask_again(self.db(), unasked, ASK_AGAIN_MS).await?;
-        Err(error)
+        if asked == 0 {
+            return Err(error);
+        }
+        // The others are not kept waiting: a provider with bad moments would leave more behind than it is asked for.
+        tracing::warn!("not every order was asked for: {error}");
+        Ok(asked)
     }
 
     /// Asks the provider for the payments of an order; answers how many captured ones are not settled yet. Those are

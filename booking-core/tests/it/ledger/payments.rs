@@ -166,3 +166,28 @@ async fn only_the_key_prevents_a_second_refund_while_nothing_is_told() {
     rig.settle().await;
     rig.check().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_that_can_not_be_asked_for_is_no_reason_to_leave_the_others_for_later() {
+    let rig = Rig::with(|config| config.reconcile_ms = 1).await;
+    rig.book("ann", &[0]).await;
+    rig.sql
+        .batch_execute(
+            "INSERT INTO orders (id, provider, receipt, amount, currency, next_check_at)
+                VALUES ('no plain id', 'razorpay', 'x', 1, 'INR', now())",
+        )
+        .await
+        .unwrap();
+    let due = "SELECT count(*) FROM orders WHERE next_check_at <= now()";
+    super::rig::wait_for("both orders' turn", async || rig.count(due).await == 2).await;
+    assert_eq!(rig.saga.reconcile_once().await.unwrap(), 1);
+    // Alone it looks like an outage: the worker is to back off, and the question does not count.
+    rig.sql
+        .batch_execute(
+            "UPDATE orders SET next_check_at = now() + CASE receipt WHEN 'x' THEN '0' ELSE '1 hour' END::interval",
+        )
+        .await
+        .unwrap();
+    assert!(rig.saga.reconcile_once().await.is_err());
+    assert_eq!(rig.count("SELECT checks::bigint FROM orders WHERE receipt = 'x'").await, 0);
+}
