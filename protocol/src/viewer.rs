@@ -59,6 +59,8 @@ pub struct ShowViewer {
     /// Seats of hold commands in flight, by request id; bounded by the commands that the caller has in flight.
     asked: BTreeMap<u64, Vec<SeatIndex>>,
     connected: bool,
+    /// A frame of the show has come over this connection.
+    heard: bool,
     stale: bool,
     want_watch: bool,
     want_own: bool,
@@ -77,6 +79,7 @@ impl ShowViewer {
             own: OwnThings::new(show),
             asked: BTreeMap::new(),
             connected: false,
+            heard: false,
             stale: false,
             want_watch: false,
             want_own: false,
@@ -85,9 +88,11 @@ impl ShowViewer {
         }
     }
 
-    /// A connection is ready: the map at hand stays, and is resumed from its position.
+    /// A connection is ready: the map at hand stays, and is resumed from its position. It is live again with the first
+    /// frame.
     pub fn on_connected(&mut self) {
         self.connected = true;
+        self.heard = false;
         self.stale = false;
         self.want_watch = true;
         self.want_own = true;
@@ -127,6 +132,7 @@ impl ShowViewer {
     pub fn on_frame(&mut self, frame: &SeatFrame) -> Applied {
         let before = self.map.position();
         let applied = self.map.apply(frame);
+        self.heard |= frame.show() == self.show;
         match applied {
             // A gateway knows each viewer's position and never leaves a gap: one means that something was lost on the
             // way, so ask instead of waiting.
@@ -220,11 +226,11 @@ impl ShowViewer {
         &self.own
     }
 
-    /// Whether the map may be shown as the present state: connected, followed without a gap, and the gateway has not
-    /// said that it is out of touch itself.
+    /// Whether the map may be shown as the present state: connected, told something of the show since, followed without
+    /// a gap, and the gateway has not said that it is out of touch itself.
     #[must_use]
     pub const fn is_live(&self) -> bool {
-        self.connected && !self.stale && self.map.is_followed()
+        self.connected && self.heard && !self.stale && self.map.is_followed()
     }
 
     /// Whether the gateway said that it does not know the present state.

@@ -13,6 +13,8 @@ export class ShowViewer {
   #wantOwn = false;
   #retryOwn = false;
   #wantBookings = [];
+  /** A frame of the show has come over this connection. */
+  #heard = false;
 
   constructor(show) {
     this.show = show;
@@ -25,7 +27,7 @@ export class ShowViewer {
 
   /** Whether the map may be shown as the present state. */
   get live() {
-    return this.connected && !this.stale && this.map.followed;
+    return this.connected && this.#heard && !this.stale && this.map.followed;
   }
 
   /** A seat as this customer should see it: "own", "asked", or its status; null without a map or such a seat. */
@@ -37,10 +39,10 @@ export class ShowViewer {
     return STATUS_NAMES[status];
   }
 
-  /** A connection is ready: the map at hand stays, and is resumed from its position. */
+  /** A connection is ready: the map at hand stays, and is resumed from its position; live with the first frame. */
   onConnected() {
     this.connected = true;
-    this.stale = false;
+    this.#heard = this.stale = false;
     this.#wantWatch = true;
     this.#wantOwn = true;
   }
@@ -77,6 +79,7 @@ export class ShowViewer {
   /** Applies a seat frame; answers what `SeatMap.apply` does. */
   onFrame(frame) {
     const result = this.map.apply(frame);
+    this.#heard ||= frame.show === this.show;
     // A gateway knows each viewer's position and never leaves a gap: one means that something was lost on the way, so
     // ask instead of waiting.
     if (result.kind === "gap" || result.kind === "needs_snapshot") this.#wantWatch = this.connected;

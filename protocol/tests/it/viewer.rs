@@ -66,14 +66,19 @@ impl Truth {
     }
 
     /// What a gateway that is at `at` and can catch up from `floor` sends to a viewer that resumes.
-    fn answer(&self, at: Position, floor: u64, pos: Option<Position>) -> Option<SeatFrame> {
+    fn answer(&self, at: Position, floor: u64, pos: Option<Position>) -> SeatFrame {
         match pos {
-            Some(p) if p == at => None,
+            Some(p) if p == at => Self::beat(at),
             Some(p) if p.generation == at.generation && (floor..at.sequence).contains(&p.sequence) => {
-                Some(self.delta(at.generation, p.sequence, at.sequence))
+                self.delta(at.generation, p.sequence, at.sequence)
             }
-            _ => Some(self.snapshot(at)),
+            _ => self.snapshot(at),
         }
+    }
+
+    fn beat(position: Position) -> SeatFrame {
+        let sale = Self::sale(position);
+        SeatFrame::Beat(Beat { show: show(), position, sale, viewers: 1, server_time_ms: 0 })
     }
 }
 
@@ -196,15 +201,11 @@ proptest! {
                     let (from, to) = (a.sequence.min(b.sequence), a.sequence.max(b.sequence));
                     (from < to).then(|| truth.delta(a.generation, from, to))
                 }
-                Step::Beat(g, s) => {
-                    let position = position(&truth, g, s);
-                    let sale = Truth::sale(position);
-                    Some(SeatFrame::Beat(Beat { show: show(), position, sale, viewers: 1, server_time_ms: 0 }))
-                }
+                Step::Beat(g, s) => Some(Truth::beat(position(&truth, g, s))),
                 Step::Again => last.clone(),
                 Step::Resume(g, s, floor) => {
                     let at = position(&truth, g, s);
-                    truth.answer(at, pick(floor, at.sequence + 1), resume(&mut viewer))
+                    Some(truth.answer(at, pick(floor, at.sequence + 1), resume(&mut viewer)))
                 }
             };
             if let Some(frame) = frame {
@@ -213,9 +214,9 @@ proptest! {
             }
         }
         let end = truth.last();
-        if let Some(frame) = truth.answer(end, pick(floor, end.sequence + 1), resume(&mut viewer)) {
-            feed(&truth, &mut viewer, &frame)?;
-        }
+        let taken_up = resume(&mut viewer);
+        prop_assert!(!viewer.is_live(), "the map may be old");
+        feed(&truth, &mut viewer, &truth.answer(end, pick(floor, end.sequence + 1), taken_up))?;
         prop_assert_eq!(viewer.map().position(), Some(end));
         prop_assert!(viewer.is_live());
     }
@@ -238,9 +239,8 @@ proptest! {
                 at
             };
             let before = viewer.map().position();
-            if let Some(frame) = truth.answer(at, pick(floor, at.sequence + 1), resume(&mut viewer)) {
-                feed(&truth, &mut viewer, &frame)?;
-            }
+            let frame = truth.answer(at, pick(floor, at.sequence + 1), resume(&mut viewer));
+            feed(&truth, &mut viewer, &frame)?;
             prop_assert!(viewer.map().position() >= before);
             prop_assert_eq!(viewer.map().position(), Some(at));
         }

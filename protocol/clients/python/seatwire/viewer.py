@@ -83,6 +83,8 @@ class ShowViewer:
     def __init__(self, show: int):
         self.show, self.map, self.own = show, SeatMap(show), OwnThings(show)
         self.connected = self.stale = False
+        #: A frame of the show has come over this connection.
+        self._heard = False
         self._want_watch = self._want_own = self._retry_own = False
         self._want_bookings: list[str] = []
         self._asked: dict[int, list[int]] = {}
@@ -90,7 +92,8 @@ class ShowViewer:
     @property
     def live(self) -> bool:
         """Whether the map may be shown as the present state."""
-        return self.connected and not self.stale and self.map.position is not None and not self.map.behind
+        followed = self.map.position is not None and not self.map.behind
+        return self.connected and self._heard and not self.stale and followed
 
     def seat(self, seat: int) -> str | None:
         """A seat as this customer should see it: "own", "asked", or its status; None without a map or such a seat."""
@@ -104,7 +107,7 @@ class ShowViewer:
         return self.map.statuses[seat]
 
     def on_connected(self) -> None:
-        self.connected, self.stale = True, False
+        self.connected, self._heard, self.stale = True, False, False
         self._want_watch = self._want_own = True
 
     def on_disconnected(self) -> None:
@@ -140,6 +143,7 @@ class ShowViewer:
     def on_frame(self, frame: dict) -> str:
         before = self.map.position
         became = self.map.apply(frame)
+        self._heard = self._heard or frame.get("show") == self.show
         if became in ("gap", "needs_snapshot"):
             self._want_watch = self.connected
         elif became == "applied":
