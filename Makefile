@@ -50,6 +50,7 @@ lint:
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	cargo clippy --locked --package seatwire-core --features failpoints -- -D warnings
 	.ci/lint-fixtures
+	cargo package --locked --quiet --allow-dirty --package seatwire-protocol
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --document-private-items
 
 fmt:
