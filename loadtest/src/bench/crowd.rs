@@ -13,11 +13,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::bail;
 use mio::{Events, Interest, Poll, Token};
+use seatwire_protocol::ws::ClientMessage;
 use seatwire_protocol::{Position, ShowId};
 
-pub(super) use self::map::{Map, TakenUp};
-pub(super) use self::stats::{Close, Published, Stats, histogram, percentile_ms};
-pub(super) use self::viewer::{Join, Viewer, connect, masked};
+pub(crate) use self::map::{Map, TakenUp};
+pub(crate) use self::stats::{Close, Published, Stats, histogram, percentile_ms};
+pub(crate) use self::viewer::{Join, Viewer, connect, masked};
 
 /// Frames that wait in one socket's buffer are read with one call up to this size.
 const READ_BYTES: usize = 256 << 10;
@@ -27,18 +28,18 @@ const SAMPLE: usize = 8;
 const STEP: Duration = Duration::from_millis(5);
 
 /// The crowd.
-pub(super) struct Crowd {
+pub(crate) struct Crowd {
     poll: Poll,
     events: Events,
     buffer: Vec<u8>,
     viewers: Vec<Viewer>,
     /// By show, for those who join from now on.
     published: HashMap<ShowId, Arc<Published>>,
-    pub(super) stats: Stats,
+    pub(crate) stats: Stats,
 }
 
 impl Crowd {
-    pub(super) fn new() -> anyhow::Result<Self> {
+    pub(crate) fn new() -> anyhow::Result<Self> {
         Ok(Self {
             poll: Poll::new()?,
             events: Events::with_capacity(EVENTS),
@@ -49,18 +50,19 @@ impl Crowd {
         })
     }
 
-    pub(super) fn viewers(&self) -> &[Viewer] {
+    pub(crate) fn viewers(&self) -> &[Viewer] {
         &self.viewers
     }
 
     /// Counts anew; what must never be stays counted.
-    pub(super) fn clear_stats(&mut self) -> anyhow::Result<()> {
-        self.stats = Stats { gaps: self.stats.gaps, ..Stats::new()? };
+    pub(crate) fn clear_stats(&mut self) -> anyhow::Result<()> {
+        let Stats { violations_total, violations, errors, .. } = std::mem::replace(&mut self.stats, Stats::new()?);
+        self.stats = Stats { violations_total, violations, errors, ..Stats::new()? };
         Ok(())
     }
 
     /// From now on a sample of the show's viewers compares what comes with these times.
-    pub(super) fn set_published(&mut self, show: ShowId, published: &Arc<Published>) {
+    pub(crate) fn set_published(&mut self, show: ShowId, published: &Arc<Published>) {
         for map in self.viewers.iter_mut().step_by(SAMPLE).flat_map(|viewer| &mut viewer.maps) {
             if map.show == show {
                 map.published = Some(Arc::clone(published));
@@ -69,30 +71,53 @@ impl Crowd {
         self.published.insert(show, Arc::clone(published));
     }
 
-    /// Begins a join and answers the viewer's number.
-    pub(super) fn join(&mut self, join: &Join) -> anyhow::Result<usize> {
+    /// Somebody who will join; answers the viewer's number.
+    pub(crate) fn expect(&mut self, join: &Join) -> usize {
         let number = self.viewers.len();
-        let viewer = Viewer::join(join, number, self.maps(number, join))?;
-        self.add(viewer)
+        self.viewers.push(Viewer::away(self.maps(number, join)));
+        number
     }
 
-    /// A viewer comes back from another connection with the maps that it has.
-    pub(super) fn rejoin(&mut self, number: usize, join: &Join) -> anyhow::Result<()> {
-        let mut maps = self.maps(number, join);
-        let Some(old) = self.viewers.get_mut(number) else { bail!("there is no viewer {number}") };
-        for (map, had) in maps.iter_mut().zip(&mut old.maps) {
-            if map.position.is_some() {
-                map.statuses = std::mem::take(&mut had.statuses);
-            }
+    /// This viewer is none of the sample: it is late by its own fault.
+    pub(crate) fn leave_sample(&mut self, number: usize) {
+        if let Some(viewer) = self.viewers.get_mut(number) {
+            viewer.maps.iter_mut().for_each(Map::leave_sample);
         }
-        let _ = self.poll.registry().deregister(&mut old.stream);
-        *old = Viewer::join(join, number, maps)?;
-        self.poll.registry().register(&mut old.stream, Token(number), Interest::READABLE)?;
+    }
+
+    /// Begins a join and answers the viewer's number.
+    pub(crate) fn join(&mut self, join: &Join) -> anyhow::Result<usize> {
+        let number = self.expect(join);
+        self.rejoin(number, join)?;
+        Ok(number)
+    }
+
+    /// A viewer comes, or comes back from another connection with the maps that it has, to the positions of `join`. One
+    /// that can't connect stays away.
+    pub(crate) fn rejoin(&mut self, number: usize, join: &Join) -> anyhow::Result<()> {
+        self.drop_connection(number);
+        let Some(viewer) = self.viewers.get_mut(number) else { bail!("there is no viewer {number}") };
+        for (map, (_, position)) in viewer.maps.iter_mut().zip(&join.shows) {
+            map.resume(*position);
+        }
+        viewer.enter(join, number)?;
+        if let Some(stream) = &mut viewer.stream {
+            self.poll.registry().register(stream, Token(number), Interest::READABLE)?;
+        }
         Ok(())
     }
 
+    /// A viewer hides the page, or looks again; nothing when it is away.
+    pub(crate) fn hide(&mut self, number: usize, hidden: bool) {
+        if let Some(viewer) = self.viewers.get_mut(number) {
+            viewer.maps.iter_mut().for_each(|map| map.awaits_catch_up |= !hidden);
+            // A connection that breaks is seen by whoever reads.
+            let _ = viewer.say(&ClientMessage::Hide { hidden });
+        }
+    }
+
     /// A viewer of a bare listener that writes deltas of this show from generation 1 on.
-    pub(super) fn join_bare(&mut self, listener: SocketAddr, show: ShowId, seats: u32) -> anyhow::Result<()> {
+    pub(crate) fn join_bare(&mut self, listener: SocketAddr, show: ShowId, seats: u32) -> anyhow::Result<()> {
         let number = self.viewers.len();
         let mut map = Map::empty(show, seats);
         map.published = self.published.get(&show).filter(|_| number.is_multiple_of(SAMPLE)).cloned();
@@ -104,44 +129,50 @@ impl Crowd {
     fn maps(&self, number: usize, join: &Join) -> Vec<Map> {
         let one = |(show, position): &(ShowId, Option<Position>)| {
             let published = self.published.get(show).filter(|_| number.is_multiple_of(SAMPLE)).cloned();
-            Map { position: *position, published, ..Map::new(*show) }
+            Map::new(*show).resumed(*position, published)
         };
         join.shows.iter().map(one).collect()
     }
 
     fn add(&mut self, mut viewer: Viewer) -> anyhow::Result<usize> {
         let number = self.viewers.len();
-        self.poll.registry().register(&mut viewer.stream, Token(number), Interest::READABLE)?;
+        if let Some(stream) = &mut viewer.stream {
+            self.poll.registry().register(stream, Token(number), Interest::READABLE)?;
+        }
         self.viewers.push(viewer);
         Ok(number)
     }
 
     /// One viewer's connection breaks.
-    pub(super) fn drop_connection(&mut self, number: usize) {
+    pub(crate) fn drop_connection(&mut self, number: usize) {
         if let Some(viewer) = self.viewers.get_mut(number) {
-            let _ = self.poll.registry().deregister(&mut viewer.stream);
+            if let Some(stream) = viewer.stream.as_mut().filter(|_| viewer.reading) {
+                let _ = self.poll.registry().deregister(stream);
+            }
             viewer.drop_connection();
         }
     }
 
     /// Stops to read a viewer's socket, or goes on.
-    pub(super) fn set_reading(&mut self, number: usize, reading: bool) -> anyhow::Result<()> {
+    pub(crate) fn set_reading(&mut self, number: usize, reading: bool) -> anyhow::Result<()> {
         let Some(viewer) = self.viewers.get_mut(number).filter(|viewer| viewer.reading != reading) else {
             return Ok(());
         };
+        let Some(stream) = &mut viewer.stream else { return Ok(()) };
         viewer.reading = reading;
+        viewer.maps.iter_mut().for_each(|map| map.awaits_catch_up |= reading);
         let registry = self.poll.registry();
         if reading {
             // What waits already is told at once.
-            registry.register(&mut viewer.stream, Token(number), Interest::READABLE)?;
+            registry.register(stream, Token(number), Interest::READABLE)?;
         } else {
-            registry.deregister(&mut viewer.stream)?;
+            registry.deregister(stream)?;
         }
         Ok(())
     }
 
     /// Reads whatever is there, waiting for it a little.
-    pub(super) fn step(&mut self, wait: Duration) -> anyhow::Result<()> {
+    pub(crate) fn step(&mut self, wait: Duration) -> anyhow::Result<()> {
         match self.poll.poll(&mut self.events, Some(wait)) {
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => return Ok(()),
             result => result?,
@@ -160,7 +191,7 @@ impl Crowd {
         Ok(())
     }
 
-    pub(super) fn run_for(&mut self, length: Duration) -> anyhow::Result<()> {
+    pub(crate) fn run_for(&mut self, length: Duration) -> anyhow::Result<()> {
         let end = Instant::now() + length;
         while let Some(left) = end.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
             self.step(left.min(STEP))?;
@@ -169,7 +200,7 @@ impl Crowd {
     }
 
     /// Reads until `condition` holds; answers whether it did in time.
-    pub(super) fn run_until(
+    pub(crate) fn run_until(
         &mut self,
         within: Duration,
         mut condition: impl FnMut(&Self) -> bool,
@@ -185,8 +216,10 @@ impl Crowd {
     }
 
     /// Reads until everybody who has a connection is live.
-    pub(super) fn settle(&mut self) -> anyhow::Result<()> {
-        let all_live = |crowd: &Self| crowd.viewers.iter().all(|viewer| viewer.is_live() || viewer.is_over());
+    pub(crate) fn settle(&mut self) -> anyhow::Result<()> {
+        let all_live = |crowd: &Self| {
+            !crowd.stats.errors.is_empty() || crowd.viewers.iter().all(|viewer| viewer.is_live() || viewer.is_over())
+        };
         if !self.run_until(Duration::from_secs(30), all_live)? {
             let waiting = self.viewers.iter().filter(|viewer| !viewer.is_live()).count();
             bail!(
@@ -195,11 +228,14 @@ impl Crowd {
                 self.stats.refused
             );
         }
+        if let Some(error) = self.stats.errors.first() {
+            bail!("{error}");
+        }
         Ok(())
     }
 
     /// Reads until every reading viewer of the show is at a position; whether they all came there.
-    pub(super) fn reach(&mut self, show: ShowId, position: Position) -> anyhow::Result<bool> {
+    pub(crate) fn reach(&mut self, show: ShowId, position: Position) -> anyhow::Result<bool> {
         self.run_until(Duration::from_secs(10), |crowd| {
             let mut maps = crowd.viewers.iter().filter(|v| v.reading && v.is_live()).flat_map(|v| &v.maps);
             maps.all(|map| map.show != show || map.position == Some(position))

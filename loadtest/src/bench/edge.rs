@@ -68,7 +68,7 @@ impl Edge {
     pub(super) fn join(&self, gateway: usize, number: usize, show: ShowId) -> anyhow::Result<Join> {
         let token = self.rig.token(&format!("bench-viewer-{number}"))?;
         let gateway = self.address(gateway)?;
-        Ok(Join { gateway, token, shows: vec![(show, None)], receive_buffer: None })
+        Ok(Join { gateway, token, shows: vec![(show, None)], receive_buffer: None, meant: None })
     }
 
     /// A crowd of viewers, the shows in turn, all live. They join no faster than a gateway takes them.
@@ -150,8 +150,8 @@ impl Edge {
                 }
             }
         }
-        if crowd.stats.gaps > 0 {
-            bail!("{} frames did not fit their viewers' positions", crowd.stats.gaps);
+        if let Some(violation) = crowd.stats.violations.first() {
+            bail!("{} frames broke the delta rule, the first: {violation}", crowd.stats.violations_total);
         }
         Ok(())
     }
@@ -162,7 +162,7 @@ impl Edge {
 }
 
 /// For this process and for those that it starts.
-fn raise_file_limit() -> anyhow::Result<()> {
+pub(crate) fn raise_file_limit() -> anyhow::Result<()> {
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
     if soft < hard {
         setrlimit(Resource::RLIMIT_NOFILE, hard, hard).context("raising the limit of open files")?;

@@ -178,7 +178,7 @@ impl Stage {
         starts.shuffle(&mut rand::rng());
         // The watched hold took two.
         let position = call(&rig.client, &GetSnapshot { show }).await?.position;
-        let published = Arc::new(Published::after(position.sequence, batches));
+        let published = Arc::new(Published::with_room(batches));
         let (held_max, free) = (starts.len() / 2, starts.into());
         Ok(Self { show, hold, release, position, published, free, held: VecDeque::new(), held_max })
     }
@@ -203,7 +203,7 @@ impl Stage {
     /// Redis runs the calls of one connection in order, and each takes one sequence.
     fn note(&mut self, now: Instant) {
         self.position = self.position.next();
-        self.published.note(self.position.sequence, now);
+        self.published.note(self.position, now);
     }
 }
 

@@ -54,7 +54,7 @@ impl Wire for Raw {
 }
 
 /// Where the value that begins at `at` ends; `None` when it has not arrived whole.
-pub(super) fn skip(input: &[u8], at: usize) -> anyhow::Result<Option<usize>> {
+pub(crate) fn skip(input: &[u8], at: usize) -> anyhow::Result<Option<usize>> {
     let Some((line, after)) = line(input, at) else { return Ok(None) };
     let (kind, text) = line.split_first().map_or((0, line), |(kind, text)| (*kind, text));
     let number = || std::str::from_utf8(text).ok().and_then(|text| text.parse::<i64>().ok()).unwrap_or(-1);

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow};
 use seatwire_protocol::seat_frame::{Delta, SeatFrame};
-use seatwire_protocol::{SaleState, SeatIndex, SeatStatus, ShowId};
+use seatwire_protocol::{Position, SaleState, SeatIndex, SeatStatus, ShowId};
 
 use super::crowd::{Crowd, Published};
 use super::{cpu, pin};
@@ -40,7 +40,7 @@ impl Sends {
     pub(super) fn open(crowd: &mut Crowd, viewers: usize, show: ShowId, seats: u32) -> anyhow::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let address = listener.local_addr()?;
-        let published = Arc::new(Published::after(0, ROUNDS_MAX));
+        let published = Arc::new(Published::with_room(ROUNDS_MAX));
         crowd.set_published(show, &published);
         let mut streams = Vec::with_capacity(viewers);
         for _ in 0..viewers {
@@ -82,7 +82,7 @@ impl Sends {
             std::thread::sleep(due.saturating_duration_since(Instant::now()));
             let now = Instant::now();
             let frame = self.frame(entries);
-            self.published.note(self.sequence, now);
+            self.published.note(Position::new(1, self.sequence), now);
             for stream in &mut self.streams {
                 match stream.write(&frame) {
                     Ok(written) => {

@@ -1,4 +1,6 @@
-//! Shows of a benchmark's own: one screen of so many seats in rows of 25, and as many shows on it as are wanted.
+//! Shows of a benchmark's or a scenario's own: one screen of so many seats in rows of 25, and as many shows on it as are wanted.
+
+use std::time::SystemTime;
 
 use anyhow::Context as _;
 use seatwire_protocol::catalogue::{Row, Section};
@@ -8,8 +10,18 @@ use tokio_postgres::NoTls;
 
 const ROW: u32 = 25;
 
-/// Adds them and answers their ids.
+/// Adds them, on sale, and answers their ids.
 pub(super) async fn add(postgres: &str, seats: u32, shows: u32) -> anyhow::Result<Vec<ShowId>> {
+    insert(postgres, seats, shows, None).await
+}
+
+/// Adds one whose sale opens at a moment.
+pub(crate) async fn add_opening(postgres: &str, seats: u32, opens_at: SystemTime) -> anyhow::Result<ShowId> {
+    let shows = insert(postgres, seats, 1, Some(opens_at)).await?;
+    shows.into_iter().next().context("no show was added")
+}
+
+async fn insert(postgres: &str, seats: u32, shows: u32, opens_at: Option<SystemTime>) -> anyhow::Result<Vec<ShowId>> {
     let (client, connection) = tokio_postgres::connect(postgres, NoTls).await?;
     // Ends with the client, which sees what went wrong.
     tokio::spawn(connection);
@@ -17,7 +29,7 @@ pub(super) async fn add(postgres: &str, seats: u32, shows: u32) -> anyhow::Resul
     let name = format!("Bench hall of {seats}");
     let screen: i64 = client.query_one(SCREEN, &[&name, &i32::try_from(seats)?, &layout]).await?.get(0);
     client.execute(SEATS, &[&screen, &i32::try_from(seats)?]).await?;
-    let rows = client.query(SHOWS, &[&screen, &i32::try_from(shows)?]).await.context("shows")?;
+    let rows = client.query(SHOWS, &[&screen, &i32::try_from(shows)?, &opens_at]).await.context("shows")?;
     let ids: Vec<i64> = rows.iter().map(|row| row.get(0)).collect();
     client.execute(SHOW_SEATS, &[&ids]).await?;
     client.execute(STREAMS, &[&ids]).await?;
@@ -47,8 +59,9 @@ const SCREEN: &str = "INSERT INTO screens (theater_id, name, seats, layout)
 const SEATS: &str = "INSERT INTO seats (screen_id, seat, label, section, tier)
     SELECT $1, seat, format('R%s-%s', seat / 25, seat % 25 + 1), '', 1 FROM generate_series(0, $2 - 1) seat";
 const SHOWS: &str = "INSERT INTO shows
-        (screen_id, movie_id, starts_at, sale, seats, currency, tiers, price_min, price_max)
-    SELECT c.id, (SELECT min(id) FROM movies), clock_timestamp() + n * interval '1 hour', 'open', c.seats, 'INR',
+        (screen_id, movie_id, starts_at, sale, opens_at, seats, currency, tiers, price_min, price_max)
+    SELECT c.id, (SELECT min(id) FROM movies), clock_timestamp() + n * interval '1 hour',
+        CASE WHEN $3::timestamptz IS NULL THEN 'open' ELSE 'before' END, $3, c.seats, 'INR',
         '[{\"id\": 1, \"name\": \"Standard\", \"price\": 25000}]', 25000, 25000
     FROM screens c, generate_series(1, $2) n WHERE c.id = $1 RETURNING id";
 const SHOW_SEATS: &str = "INSERT INTO show_seats (show_id, seat, label, tier, price)

@@ -1,6 +1,8 @@
 //! One viewer's map of one show, brought forward by packed seat frames with as little work as the protocol allows: each
 //! entry is decoded and written into the viewer's own map, nothing is allocated.
 
+use std::collections::VecDeque;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -17,23 +19,39 @@ const BEAT: u8 = 3;
 
 /// How a viewer's map was taken up after it joined.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::bench) enum TakenUp {
+pub(crate) enum TakenUp {
     Snapshot,
     Delta,
     /// Nothing had changed.
     Beat,
 }
 
-/// The map.
+/// A frame that came.
+#[derive(Debug, Clone, Copy)]
+struct Step {
+    kind: &'static str,
+    from: Option<u64>,
+    end: Position,
+}
+
+/// The map, and what its viewer saw.
 #[derive(Debug)]
-pub(in crate::bench) struct Map {
-    pub(in crate::bench) show: ShowId,
+pub(crate) struct Map {
+    pub(crate) show: ShowId,
     /// `None`: nothing came yet.
-    pub(in crate::bench) position: Option<Position>,
-    pub(in crate::bench) statuses: PackedStatuses,
-    pub(in crate::bench) taken_up: Option<TakenUp>,
+    pub(crate) position: Option<Position>,
+    pub(crate) statuses: PackedStatuses,
+    pub(crate) taken_up: Option<TakenUp>,
     /// Batches that the last frame brought it forward by.
-    pub(in crate::bench) last_leap: u64,
+    pub(crate) last_leap: u64,
+    /// Deltas and snapshots that came.
+    pub(crate) frames: u64,
+    /// On the present connection.
+    reached: Option<Position>,
+    /// The next delta is what was missed.
+    pub(super) awaits_catch_up: bool,
+    /// The last frames, oldest first.
+    steps: VecDeque<Step>,
     /// When the show's batches were published; only where this viewer is one of the sample.
     pub(super) published: Option<Arc<Published>>,
 }
@@ -46,8 +64,21 @@ impl Map {
             statuses: PackedStatuses::default(),
             taken_up: None,
             last_leap: 0,
+            frames: 0,
+            reached: None,
+            awaits_catch_up: false,
+            steps: VecDeque::new(),
             published: None,
         }
+    }
+
+    /// From another viewer's position, or none.
+    pub(super) fn resumed(self, position: Option<Position>, published: Option<Arc<Published>>) -> Self {
+        Self { position, published, ..self }
+    }
+
+    pub(super) fn leave_sample(&mut self) {
+        self.published = None;
     }
 
     /// A map that deltas fit without a snapshot.
@@ -62,15 +93,27 @@ impl Map {
         varint::take(&mut frame)
     }
 
-    /// Applies a frame of this show.
+    /// From another connection; `None`: as somebody who has no map.
+    pub(super) fn resume(&mut self, position: Option<Position>) {
+        if position.is_none() {
+            self.statuses = PackedStatuses::default();
+        }
+        self.position = position;
+        self.taken_up = None;
+        self.reached = None;
+        self.awaits_catch_up = position.is_some();
+    }
+
+    /// Applies a frame of this show, and checks it against the delta rule.
     pub(super) fn on_frame(&mut self, frame: &[u8], now: Instant, stats: &mut Stats) -> anyhow::Result<()> {
         match frame.first() {
             Some(&DELTA) => {
                 stats.deltas += 1;
+                self.frames += 1;
                 self.taken_up.get_or_insert(TakenUp::Delta);
                 self.on_delta(frame, now, stats).context("a delta ended early")
             }
-            Some(&SNAPSHOT | &BEAT) => self.on_other(&SeatFrame::from_packed(frame)?, frame.len() as u64, stats),
+            Some(&SNAPSHOT | &BEAT) => self.on_other(&SeatFrame::from_packed(frame)?, frame.len() as u64, now, stats),
             other => bail!("a seat frame of kind {other:?}"),
         }
     }
@@ -83,11 +126,18 @@ impl Map {
         input.split_off_first()?;
         let mut int = || varint::take(&mut input);
         let (_, count) = (int()?, int()?);
-        let Some(here) = self.position.filter(|here| here.generation == generation && from <= here.sequence) else {
-            stats.gaps += 1;
+        let end = Position::new(generation, to);
+        self.remember(Step { kind: "delta", from: Some(from), end });
+        self.reach(end, stats);
+        let Some(here) = self.position.filter(|here| here.generation >= generation) else {
+            self.violated("a delta that needs a snapshot", stats);
             return Some(());
         };
-        if to <= here.sequence {
+        if end <= here {
+            return Some(());
+        }
+        if from > here.sequence {
+            self.violated("a gap", stats);
             return Some(());
         }
         let mut next = 0_u32;
@@ -97,43 +147,94 @@ impl Map {
             self.statuses.set(SeatIndex(seat), SeatStatus::from_bits((entry & 3) as u8));
             next = seat + 1;
         }
-        if let Some(published) = &self.published {
-            for sequence in here.sequence + 1..=to {
-                if let Some(age) = published.age(sequence, now) {
-                    let _ = stats.latency.record(u64::try_from(age.as_micros()).unwrap_or(u64::MAX));
-                }
-            }
-        }
         stats.entries += count;
         self.last_leap = to - here.sequence;
         stats.batches += self.last_leap;
-        self.position = Some(Position::new(generation, to));
+        stats.catch_ups += u64::from(std::mem::take(&mut self.awaits_catch_up));
+        self.move_to(here, end, now, stats);
         Some(())
     }
 
-    fn on_other(&mut self, frame: &SeatFrame, length: u64, stats: &mut Stats) -> anyhow::Result<()> {
+    fn on_other(&mut self, frame: &SeatFrame, length: u64, now: Instant, stats: &mut Stats) -> anyhow::Result<()> {
         match frame {
             SeatFrame::Snapshot(snapshot) => {
                 stats.snapshots += 1;
                 stats.snapshot_bytes = length;
+                self.frames += 1;
+                self.remember(Step { kind: "snapshot", from: None, end: snapshot.position });
+                // A heal, not an arrival.
+                let seen = self.reached.and(self.position);
+                self.reach(snapshot.position, stats);
                 self.taken_up.get_or_insert(TakenUp::Snapshot);
+                self.awaits_catch_up = false;
                 if self.position.is_none_or(|here| here.generation <= snapshot.position.generation) {
                     let here = self.position.map_or(0, |here| here.sequence);
                     self.last_leap = snapshot.position.sequence.saturating_sub(here);
-                    self.position = Some(snapshot.position);
                     self.statuses = snapshot.statuses.clone();
+                    self.move_to(seen.unwrap_or(snapshot.position), snapshot.position, now, stats);
                 }
             }
             SeatFrame::Beat(beat) => {
                 stats.beats += 1;
+                self.remember(Step { kind: "beat", from: None, end: beat.position });
                 self.taken_up.get_or_insert(TakenUp::Beat);
-                stats.gaps += u64::from(self.position.is_none_or(|here| beat.position > here));
+                if self.reached.is_some_and(|reached| beat.position < reached) {
+                    self.violated("a beat from before", stats);
+                }
+                let lost = |here: Position| here.generation == beat.position.generation && here < beat.position;
+                if self.position.is_some_and(lost) {
+                    self.violated("a beat beyond the map", stats);
+                }
             }
             SeatFrame::Delta(_) => bail!("a delta on the wrong way"),
         }
         Ok(())
     }
+
+    fn move_to(&mut self, here: Position, end: Position, now: Instant, stats: &mut Stats) {
+        self.position = Some(end);
+        let Some(published) = self.published.as_ref().filter(|_| here.generation == end.generation) else { return };
+        for sequence in here.sequence + 1..=end.sequence {
+            if let Some(age) = published.age(Position::new(end.generation, sequence), now) {
+                let _ = stats.latency.record(u64::try_from(age.as_micros()).unwrap_or(u64::MAX));
+            }
+        }
+    }
+
+    /// On one connection positions only grow.
+    fn reach(&mut self, end: Position, stats: &mut Stats) {
+        if self.reached.is_some_and(|reached| end < reached) {
+            self.violated("the position went back", stats);
+        }
+        self.reached = self.reached.max(Some(end));
+    }
+
+    fn remember(&mut self, step: Step) {
+        if self.steps.len() == STEPS {
+            self.steps.pop_front();
+        }
+        self.steps.push_back(step);
+    }
+
+    fn violated(&self, what: &str, stats: &mut Stats) {
+        let steps: Vec<String> = self.steps.iter().map(Step::to_string).collect();
+        let at = self.position.map_or_else(|| "nowhere".to_owned(), |at| at.to_string());
+        stats.violated(format!("show {}: {what}; the map is at {at}, the last frames {}", self.show, steps.join(", ")));
+    }
 }
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { kind, from, end } = self;
+        match from {
+            Some(from) => write!(f, "{kind} {from}..{end}"),
+            None => write!(f, "{kind} {end}"),
+        }
+    }
+}
+
+/// Frames that are remembered.
+const STEPS: usize = 8;
 
 #[cfg(test)]
 mod tests {
@@ -165,8 +266,8 @@ mod tests {
         let frames = [
             SeatFrame::Snapshot(snapshot),
             delta(8, 12, &[(0, SeatStatus::Held), (300, SeatStatus::Booked), (19_999, SeatStatus::Held)]),
-            delta(8, 11, &[(1, SeatStatus::Held)]),
             delta(14, 15, &[(2, SeatStatus::Held)]),
+            delta(8, 11, &[(1, SeatStatus::Held)]),
         ];
         let (mut map, mut stats) = (Map::new(show), Stats::new().unwrap());
         for frame in frames {
@@ -179,6 +280,10 @@ mod tests {
             statuses.set(SeatIndex(seat), status);
         }
         assert_eq!((map.position, &map.statuses), (Some(Position::new(3, 12)), &statuses));
-        assert_eq!((stats.entries, stats.batches, stats.gaps, stats.deltas), (3, 2, 1, 3));
+        assert_eq!((stats.entries, stats.batches, stats.deltas), (3, 2, 3));
+        // The gap, and what came after it from before.
+        assert_eq!(stats.violations_total, 2, "{:?}", stats.violations);
+        assert!(stats.violations[0].contains("a gap; the map is at 3/12"), "{:?}", stats.violations);
+        assert!(stats.violations[1].contains("the position went back"), "{:?}", stats.violations);
     }
 }

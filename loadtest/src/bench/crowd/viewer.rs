@@ -4,7 +4,7 @@ use std::io::{self, Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use mio::net::TcpStream;
 use seatwire_protocol::codec;
 use seatwire_protocol::ws::{ClientMessage, SUBPROTOCOL_MSGPACK, ServerMessage};
@@ -20,16 +20,21 @@ const PING: u8 = 0x9;
 const PONG: u8 = 0xA;
 /// Viewers come from so many addresses of the loopback network, each with ports of its own.
 const ADDRESSES: usize = 8;
+/// Loopback connects at once, unless a stopped process has its queue full.
+const CONNECT_WITHIN: Duration = Duration::from_millis(500);
+const ERRORS_MAX: usize = 10;
 
 /// Whom a viewer joins, and as whom.
 #[derive(Debug, Clone)]
-pub(in crate::bench) struct Join {
-    pub(in crate::bench) gateway: SocketAddr,
-    pub(in crate::bench) token: String,
+pub(crate) struct Join {
+    pub(crate) gateway: SocketAddr,
+    pub(crate) token: String,
     /// Shows, and where the map at hand is.
-    pub(in crate::bench) shows: Vec<(ShowId, Option<Position>)>,
+    pub(crate) shows: Vec<(ShowId, Option<Position>)>,
     /// Bytes of the kernel's receive buffer; `None`: the system's.
-    pub(in crate::bench) receive_buffer: Option<usize>,
+    pub(crate) receive_buffer: Option<usize>,
+    /// When it meant to come; `None`: now. Its waiting time counts from then.
+    pub(crate) meant: Option<Instant>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,12 +46,13 @@ enum Phase {
 }
 
 #[derive(Debug)]
-pub(in crate::bench) struct Viewer {
-    pub(super) stream: TcpStream,
+pub(crate) struct Viewer {
+    /// `None` while it is away.
+    pub(super) stream: Option<TcpStream>,
     phase: Phase,
     /// The beginning of a frame whose end has not come.
     rest: Vec<u8>,
-    pub(in crate::bench) maps: Vec<Map>,
+    pub(crate) maps: Vec<Map>,
     pub(super) reading: bool,
     began: Instant,
     live: bool,
@@ -54,7 +60,7 @@ pub(in crate::bench) struct Viewer {
 }
 
 /// A TCP connection from one of the loopback addresses, which loopback makes at once.
-pub(in crate::bench) fn connect(
+pub(crate) fn connect(
     to: SocketAddr,
     number: usize,
     receive_buffer: Option<usize>,
@@ -66,16 +72,25 @@ pub(in crate::bench) fn connect(
     let last = u8::try_from(number % ADDRESSES)? + 1;
     #[cfg(target_os = "linux")]
     socket.bind(&SocketAddr::new(IpAddr::V4(Ipv4Addr::new(127, 0, 0, last)), 0).into())?;
-    socket.connect(&to.into()).with_context(|| format!("viewer {number} of address {last}"))?;
+    let connected = socket.connect_timeout(&to.into(), CONNECT_WITHIN);
+    connected.with_context(|| format!("viewer {number} of address {last}"))?;
     socket.set_tcp_nodelay(true)?;
     socket.set_nonblocking(true)?;
     Ok(TcpStream::from_std(socket.into()))
 }
 
 impl Viewer {
+    /// Somebody who has not come yet.
+    pub(super) fn away(maps: Vec<Map>) -> Self {
+        let (phase, rest) = (Phase::Over, Vec::new());
+        Self { stream: None, phase, rest, maps, reading: true, began: Instant::now(), live: false, close: None }
+    }
+
     /// Connects and asks for the upgrade; the rest happens as answers come.
-    pub(super) fn join(join: &Join, number: usize, maps: Vec<Map>) -> anyhow::Result<Self> {
-        let began = Instant::now();
+    pub(super) fn enter(&mut self, join: &Join, number: usize) -> anyhow::Result<()> {
+        self.began = join.meant.unwrap_or_else(Instant::now);
+        (self.live, self.reading, self.close) = (false, true, None);
+        self.rest.clear();
         let mut stream = connect(join.gateway, number, join.receive_buffer)?;
         let request = format!(
             "GET /ws HTTP/1.1\r\nHost: {}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
@@ -84,25 +99,27 @@ impl Viewer {
             join.gateway, join.token
         );
         write_whole(&mut stream, request.as_bytes())?;
-        Ok(Self { phase: Phase::Upgrading, live: false, ..Self::open(stream, maps, began) })
+        self.stream = Some(stream);
+        self.phase = Phase::Upgrading;
+        Ok(())
     }
 
     /// A viewer that needs no upgrade.
     pub(super) fn open(stream: TcpStream, maps: Vec<Map>, began: Instant) -> Self {
         let live = maps.iter().all(|map| map.position.is_some());
-        Self { stream, phase: Phase::Open, rest: Vec::new(), maps, reading: true, began, live, close: None }
+        Self { stream: Some(stream), phase: Phase::Open, live, began, ..Self::away(maps) }
     }
 
     /// Whether every map has been taken up.
-    pub(in crate::bench) fn is_live(&self) -> bool {
+    pub(crate) fn is_live(&self) -> bool {
         self.live && self.phase == Phase::Open
     }
 
-    pub(in crate::bench) fn is_reading(&self) -> bool {
+    pub(crate) fn is_reading(&self) -> bool {
         self.reading
     }
 
-    pub(in crate::bench) fn is_over(&self) -> bool {
+    pub(crate) fn is_over(&self) -> bool {
         self.phase == Phase::Over
     }
 
@@ -115,10 +132,15 @@ impl Viewer {
         stats: &mut Stats,
     ) -> anyhow::Result<()> {
         while self.phase != Phase::Over {
-            match self.stream.read(buffer) {
+            let Some(stream) = &mut self.stream else { return Ok(()) };
+            match stream.read(buffer) {
                 Ok(0) => self.on_end(number, stats),
                 Ok(count) => {
-                    self.take(number, buffer.get(..count).unwrap_or_default(), stats)?;
+                    match self.take(number, buffer.get(..count).unwrap_or_default(), stats) {
+                        // The gateway is gone while it was answered.
+                        Err(error) if error.is::<io::Error>() => self.on_end(number, stats),
+                        taken => taken?,
+                    }
                     if count < buffer.len() && !to_its_end {
                         return Ok(());
                     }
@@ -134,11 +156,25 @@ impl Viewer {
     /// Goes away without a word, as a network does.
     pub(super) fn drop_connection(&mut self) {
         self.phase = Phase::Over;
-        let _ = self.stream.shutdown(std::net::Shutdown::Both);
+        self.stream = None;
+    }
+
+    /// Whether it has, or may get, a connection.
+    pub(crate) fn is_connected(&self) -> bool {
+        self.stream.is_some()
+    }
+
+    pub(super) fn say(&mut self, message: &ClientMessage) -> io::Result<()> {
+        self.write(BINARY, &codec::encode(message))
+    }
+
+    fn write(&mut self, opcode: u8, payload: &[u8]) -> io::Result<()> {
+        let stream = self.stream.as_mut().ok_or(io::ErrorKind::NotConnected)?;
+        write_whole(stream, &masked(opcode, payload))
     }
 
     fn on_end(&mut self, viewer: usize, stats: &mut Stats) {
-        self.phase = Phase::Over;
+        self.drop_connection();
         let (code, return_after) = self.close.map_or((None, Duration::ZERO), |(code, after)| (Some(code), after));
         stats.closes.push(Close { viewer, at: Instant::now(), code, return_after });
     }
@@ -166,15 +202,14 @@ impl Viewer {
             let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") else { return Ok(0) };
             if !bytes.starts_with(b"HTTP/1.1 101 ") {
                 stats.refused += 1;
-                self.drop_connection();
+                self.on_end(number, stats);
                 return Ok(bytes.len());
             }
             used = end + 4;
             self.phase = Phase::Open;
-            for map in &self.maps {
-                let watch = ClientMessage::Watch { show: map.show, pos: map.position };
-                write_whole(&mut self.stream, &masked(BINARY, &codec::encode(&watch)))?;
-            }
+            let watch = |map: &Map| ClientMessage::Watch { show: map.show, pos: map.position };
+            let watches: Vec<ClientMessage> = self.maps.iter().map(watch).collect();
+            watches.iter().try_for_each(|watch| self.say(watch))?;
         }
         while let Some((opcode, payload, length)) = frame(bytes.get(used..).unwrap_or_default()) {
             used += length;
@@ -208,17 +243,22 @@ impl Viewer {
             (BINARY, _) => match codec::decode(payload)? {
                 ServerMessage::Stale { stale: true, .. } => stats.stale += 1,
                 ServerMessage::Stale { stale: false, .. } => stats.current += 1,
-                ServerMessage::Error { error, .. } => bail!("viewer {number} was told: {error}"),
+                ServerMessage::Error { error, .. } => {
+                    if stats.errors.len() < ERRORS_MAX {
+                        stats.errors.push(format!("viewer {number} was told: {error}"));
+                    }
+                    self.on_end(number, stats);
+                }
                 _ => {}
             },
-            (PING, _) => write_whole(&mut self.stream, &masked(PONG, payload))?,
+            (PING, _) => self.write(PONG, payload)?,
             (CLOSE, _) => {
                 let (code, reason) = payload.split_at_checked(2).unwrap_or_default();
                 let code = code.try_into().map_or(0, u16::from_be_bytes);
                 let after = std::str::from_utf8(reason).ok().and_then(|reason| reason.parse().ok()).unwrap_or(0);
                 self.close = Some((code, Duration::from_millis(after)));
                 // The gateway may be gone already.
-                let _ = write_whole(&mut self.stream, &masked(CLOSE, payload));
+                let _ = self.write(CLOSE, payload);
             }
             _ => {}
         }
@@ -245,7 +285,7 @@ fn frame(bytes: &[u8]) -> Option<(u8, &[u8], usize)> {
 }
 
 /// A client's frame: masked with zeros, which is as good a mask as any for a benchmark. Payloads are short.
-pub(in crate::bench) fn masked(opcode: u8, payload: &[u8]) -> Vec<u8> {
+pub(crate) fn masked(opcode: u8, payload: &[u8]) -> Vec<u8> {
     let mut out = vec![0x80 | opcode];
     match u8::try_from(payload.len()) {
         Ok(length @ 0..126) => out.push(0x80 | length),
@@ -260,10 +300,11 @@ pub(in crate::bench) fn masked(opcode: u8, payload: &[u8]) -> Vec<u8> {
 }
 
 /// What a viewer says is short: it fits the socket's empty buffer, or something is wrong.
-fn write_whole(stream: &mut TcpStream, bytes: &[u8]) -> anyhow::Result<()> {
+fn write_whole(stream: &mut TcpStream, bytes: &[u8]) -> io::Result<()> {
     let written = stream.write(bytes)?;
     if written < bytes.len() {
-        bail!("a socket took {written} of {} bytes", bytes.len());
+        let text = format!("a socket took {written} of {} bytes", bytes.len());
+        return Err(io::Error::new(io::ErrorKind::WriteZero, text));
     }
     Ok(())
 }
