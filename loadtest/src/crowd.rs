@@ -1,6 +1,7 @@
 //! People who buy while servers die: each repeats a command with its key until it is answered, connects again, and
 //! believes nothing but answers. What they were told is kept, to be looked for in the ledger at the end.
 
+mod contest;
 mod customer;
 mod told;
 mod told_checks;
@@ -16,24 +17,29 @@ use seatwire_protocol::command::ShowsReply;
 use seatwire_protocol::{CustomerId, SaleState, ShowId};
 use serde::Serialize;
 
+use contest::Contest;
 pub use customer::{Customer, Zone};
 pub use told::Told;
 
 use crate::client::{ClientError, ClientOptions, Encoding, Http, ViewerClient, sign_token};
 use crate::faults::InFlight;
 use crate::launcher::Addresses;
+use crate::times::Times;
 
 /// Where everybody buys, and what happened to them.
 #[derive(Debug)]
 pub struct Crowd {
     gateways: Vec<String>,
     jwt_secret: String,
-    /// The largest show on sale.
+    /// What everybody wants to see.
     pub show: ShowInfo,
     names: AtomicU64,
     pub in_flight: InFlight,
     pub told: Told,
     pub counts: Counts,
+    contest: Contest,
+    /// How long attempts to hold seats took.
+    pub hold_times: Times,
     /// What viewers may never see: gaps, positions that go back.
     violations: Mutex<Vec<String>>,
 }
@@ -47,6 +53,8 @@ pub struct Counts {
     /// Over before they were booked: their time, or a Redis that lost them.
     pub holds_expired: AtomicU64,
     pub hold_errors: AtomicU64,
+    /// Attempts that somebody else's attempt for a same seat met, or that found it taken.
+    pub holds_contended: AtomicU64,
     pub reconnects: AtomicU64,
 }
 
@@ -57,6 +65,17 @@ pub struct Holds {
     pub refused: u64,
     pub expired: u64,
     pub errors: u64,
+    /// Of all attempts: at least one other wanted a seat of theirs at the same time.
+    pub contended: u64,
+    /// Different seats that were wanted.
+    pub seats: u64,
+}
+
+impl Holds {
+    /// Answered, in whatever way.
+    pub fn attempts(&self) -> u64 {
+        self.granted + self.refused + self.errors
+    }
 }
 
 impl Crowd {
@@ -65,10 +84,21 @@ impl Crowd {
     /// # Errors
     /// When the gateway does not answer, or nothing is on sale.
     pub async fn gather(at: &Addresses) -> anyhow::Result<Self> {
-        let shows = Http::default().get(&format!("{}/api/shows", at.gateway), &[]).await?;
-        let shows: ShowsReply = shows.json()?;
-        let on_sale = shows.shows.into_iter().filter(|show| show.sale == SaleState::Open);
+        let on_sale = shows(at).await?.into_iter().filter(|show| show.sale == SaleState::Open);
         let show = on_sale.max_by_key(|show| show.seats).ok_or_else(|| anyhow::anyhow!("no show is on sale"))?;
+        Self::at(at, show)
+    }
+
+    /// Gathers before the doors of a certain show.
+    ///
+    /// # Errors
+    /// When the gateway does not answer, or does not know the show.
+    pub async fn gather_at(at: &Addresses, show: ShowId) -> anyhow::Result<Self> {
+        let info = shows(at).await?.into_iter().find(|info| info.show == show);
+        Self::at(at, info.ok_or_else(|| anyhow::anyhow!("show {show} is not known"))?)
+    }
+
+    fn at(at: &Addresses, show: ShowInfo) -> anyhow::Result<Self> {
         Ok(Self {
             gateways: at.gateways.clone(),
             jwt_secret: at.secrets.jwt.clone(),
@@ -77,6 +107,8 @@ impl Crowd {
             in_flight: InFlight::default(),
             told: Told::default(),
             counts: Counts::default(),
+            contest: Contest::default(),
+            hold_times: Times::new()?,
             violations: Mutex::default(),
         })
     }
@@ -108,18 +140,25 @@ impl Crowd {
 
     pub fn holds(&self) -> Holds {
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let Counts { holds_granted, holds_refused, holds_expired, hold_errors, .. } = &self.counts;
+        let Counts { holds_granted, holds_refused, holds_expired, hold_errors, holds_contended, .. } = &self.counts;
         Holds {
             granted: count(holds_granted),
             refused: count(holds_refused),
             expired: count(holds_expired),
             errors: count(hold_errors),
+            contended: count(holds_contended),
+            seats: self.contest.seats(),
         }
     }
 
     fn lock_violations(&self) -> MutexGuard<'_, Vec<String>> {
         self.violations.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+async fn shows(at: &Addresses) -> anyhow::Result<Vec<ShowInfo>> {
+    let shows = Http::default().get(&format!("{}/api/shows", at.gateway), &[]).await?;
+    Ok(shows.json::<ShowsReply>()?.shows)
 }
 
 fn add(counter: &AtomicU64) {

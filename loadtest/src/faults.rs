@@ -8,6 +8,7 @@
 mod commit_gap;
 mod in_flight;
 mod inject;
+mod names;
 mod newcomer;
 mod normal;
 mod redis_admin;
@@ -16,6 +17,7 @@ mod rows;
 mod shot;
 
 pub use in_flight::{InFlight, Kind};
+pub use names::Part;
 pub use normal::{Normal, Right};
 pub use report::{Outcome, Report};
 pub use rows::{Row, Since};
@@ -26,6 +28,10 @@ use crate::launcher::Clock;
 /// What can be done to a stack. A load test picks from [`Fault::ALL`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
+    /// The first gateway is killed.
+    KillGateway,
+    /// The first gateway is stopped.
+    StopGateway,
     /// The first core is killed while bookings are being made.
     KillCoreInClaim,
     /// The first core is killed while payments are being settled.
@@ -34,6 +40,11 @@ pub enum Fault {
     StopCore,
     /// All cores are killed between a commit and its way into Redis.
     KillCoresBeforeApply,
+    /// PostgreSQL is killed, all its processes.
+    KillPostgres,
+    /// Every connection of the cores to PostgreSQL is ended by the server.
+    KillBackends,
+    StopPostgres,
     /// Redis is killed and comes back empty.
     EmptyRedis,
     /// Redis is killed and comes back with its append-only file.
@@ -54,6 +65,18 @@ pub enum Fault {
     HalfOpenFeed,
     /// The gateways' subscriptions are confirmed and hear nothing.
     DeafFeed,
+    /// Everything between gateways and cores is reset; answers on their way are lost.
+    CutCores,
+    /// The payment provider is killed.
+    KillProvider,
+    /// The payment provider does not answer.
+    StopProvider,
+    /// The last gateway is restarted as a deploy does it, with SIGTERM.
+    DrainGateway,
+    /// The last core is.
+    DrainCore,
+    /// Link after link between the parts stands still, and comes back in another order.
+    Clog,
     /// A clock runs a quarter of an hour ahead.
     ClockAhead(Clock),
     /// A clock runs a quarter of an hour behind.
@@ -61,11 +84,16 @@ pub enum Fault {
 }
 
 impl Fault {
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 32] = [
+        Self::KillGateway,
+        Self::StopGateway,
         Self::KillCoreInClaim,
         Self::KillCoreInSettle,
         Self::StopCore,
         Self::KillCoresBeforeApply,
+        Self::KillPostgres,
+        Self::KillBackends,
+        Self::StopPostgres,
         Self::EmptyRedis,
         Self::KillRedis,
         Self::FailOver,
@@ -77,6 +105,12 @@ impl Fault {
         Self::SlowFeed,
         Self::HalfOpenFeed,
         Self::DeafFeed,
+        Self::CutCores,
+        Self::KillProvider,
+        Self::StopProvider,
+        Self::DrainGateway,
+        Self::DrainCore,
+        Self::Clog,
         Self::ClockAhead(Clock::Redis),
         Self::ClockBehind(Clock::Redis),
         Self::ClockAhead(Clock::Cores),
@@ -89,7 +123,7 @@ impl Fault {
     pub const fn needs(self) -> Kind {
         match self {
             Self::KillCoreInClaim | Self::KillCoresBeforeApply => Kind::Book,
-            Self::KillCoreInSettle => Kind::Pay,
+            Self::KillCoreInSettle | Self::KillProvider | Self::StopProvider => Kind::Pay,
             _ => Kind::Any,
         }
     }

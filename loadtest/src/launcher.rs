@@ -30,6 +30,7 @@ mod wheel;
 mod wiring;
 
 pub use addresses::{Addresses, StackSecrets};
+pub(crate) use binaries::find as binary;
 pub use clocks::Clock;
 pub use error::{LogTail, StartError};
 pub use fault_proxy::FaultProxy;

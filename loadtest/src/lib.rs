@@ -10,4 +10,6 @@ pub mod faults;
 pub mod launcher;
 pub mod provider;
 pub mod run;
+pub mod times;
 pub mod up;
+pub mod viewers;

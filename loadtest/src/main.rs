@@ -6,7 +6,7 @@ use std::{
 };
 
 use clap::{Parser, Subcommand};
-use seatwire_loadtest::{audit, bench, calibrate, launcher::reaper, provider, run as scenarios, up};
+use seatwire_loadtest::{audit, bench, calibrate, launcher::reaper, provider, run as scenarios, up, viewers};
 
 #[derive(Debug, Parser)]
 #[command(name = "loadtest", version, about = "Private Seatwire stack, simulated payment provider, audit, benchmarks")]
@@ -32,6 +32,9 @@ enum Command {
     /// Measure one part of the product beside what bounds it.
     #[command(after_help = bench::AFTER_HELP)]
     Bench(bench::BenchArgs),
+    /// Play viewers for a scenario; started by `run`, not by people.
+    #[command(hide = true)]
+    Viewers,
     /// End what a launcher left behind; started by the launcher, not by people.
     #[command(hide = true)]
     Reaper,
@@ -57,6 +60,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Audit(args) => audit::run(*args).await,
         Command::Calibrate(args) => calibrate::run(args).await,
         Command::Bench(args) => bench::run(args).await,
+        Command::Viewers => viewers::worker::run(),
         Command::Reaper => {
             reaper::run_on_stdin();
             Ok(())

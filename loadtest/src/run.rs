@@ -1,9 +1,14 @@
 //! `loadtest run`: one scenario against a private stack, with faults, an audit and a report. Each scenario is a module
 //! with its flags and a function from them to a [`Report`]; what is here they share.
 
+pub mod goals;
+pub mod harness;
 pub mod kills;
 pub mod late_payments;
-mod report;
+pub mod report;
+pub mod sale;
+pub mod strikes;
+pub mod thundering_herd;
 
 use std::path::{Path, PathBuf};
 
@@ -13,8 +18,10 @@ use rand::Rng as _;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+use crate::calibrate::{self, CalibrateArgs};
 use crate::launcher::StackOptions;
-pub use report::{Audit, FaultLine, Goal, Harness, Payments, Report};
+use goals::Limits;
+pub use report::Report;
 
 /// Below the flags in `--help`.
 pub const AFTER_HELP: &str = "\
@@ -31,8 +38,10 @@ pub struct RunArgs {
 
 #[derive(Debug, Subcommand)]
 enum Scenario {
+    /// The doors open: viewers come within seconds, buyers fight for the good seats, faults by a plan.
+    ThunderingHerd(Box<thundering_herd::ThunderingHerd>),
     /// Thousands of payments with every disorder of a provider, while servers are killed.
-    LatePayments(late_payments::LatePayments),
+    LatePayments(Box<late_payments::LatePayments>),
 }
 
 /// Flags that all scenarios have.
@@ -47,6 +56,12 @@ pub struct Common {
     /// Keep all data and logs in this folder; what an earlier run left there is removed [default: a temporary folder].
     #[arg(long, env = "SEATWIRE_RUN_DATA_DIR", value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
+    /// First measure what the machine does at most, so long for each of five figures, in seconds; 0: not at all.
+    #[arg(long, env = "SEATWIRE_RUN_CALIBRATE", default_value_t = 1, value_name = "SECONDS",
+          value_parser = clap::value_parser!(u64).range(0..=60))]
+    pub calibrate: u64,
+    #[command(flatten)]
+    pub limits: Limits,
 }
 
 impl Common {
@@ -57,6 +72,15 @@ impl Common {
             Some(folder) => options.folder(folder).fresh(true),
             None => options,
         }
+    }
+
+    /// Of the machine, before anything else runs on it.
+    async fn calibration(&self) -> anyhow::Result<Option<report::Calibration>> {
+        if self.calibrate == 0 {
+            return Ok(None);
+        }
+        let measured = calibrate::measure(&CalibrateArgs { seconds: self.calibrate, connections: 1_000 }).await?;
+        Ok(Some(report::Calibration::from(&measured)))
     }
 
     fn seed(&self) -> u64 {
@@ -71,6 +95,7 @@ impl Common {
 pub async fn run(args: RunArgs) -> anyhow::Result<()> {
     let stop = stop_on_signals()?;
     let (report, common) = match args.scenario {
+        Scenario::ThunderingHerd(args) => (thundering_herd::run(&args, &stop).await?, args.common),
         Scenario::LatePayments(args) => (late_payments::run(&args, &stop).await?, args.common),
     };
     publish(&report, common.json.as_deref())?;

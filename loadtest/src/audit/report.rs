@@ -99,6 +99,13 @@ impl Check {
         }
     }
 
+    /// Counts offenders that somebody else found, of whom only the first are named.
+    pub(crate) fn violated_by(&mut self, total: u64, rows: Vec<String>) {
+        self.violations += total;
+        let room = ROWS_MAX.saturating_sub(self.rows.len());
+        self.rows.extend(rows.into_iter().take(room));
+    }
+
     /// Counts an offender unless `holds`.
     pub(crate) fn expect(&mut self, holds: bool, row: impl FnOnce() -> String) {
         if !holds {

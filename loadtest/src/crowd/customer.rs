@@ -8,7 +8,7 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
 use seatwire_protocol::command::{BookingInfo, HoldInfo};
 use seatwire_protocol::viewer::ShowViewer;
-use seatwire_protocol::{BookingId, CustomerId, ErrorBody, ErrorCode, SeatIndex, SeatStatus};
+use seatwire_protocol::{BookingId, CustomerId, ErrorBody, ErrorCode, SaleState, SeatIndex, SeatStatus};
 
 use super::{Crowd, add};
 use crate::client::{ClientError, Paid, PayOptions, State, ViewerClient, new_key, pay};
@@ -59,6 +59,37 @@ impl<'a> Customer<'a> {
         Err(refusal)
     }
 
+    /// Fights for the best of the first `hot` seats as a crowd does before a map: chooses of what looks free, needs a
+    /// moment to press, and when somebody was faster waits for the next seat that comes back.
+    ///
+    /// # Errors
+    /// The last refusal when it was never granted, or as the core answers.
+    pub async fn fight(&self, rng: &mut StdRng, hot: u32, most: usize) -> Answer<HoldInfo> {
+        let end = Instant::now() + FIGHT_PATIENCE;
+        let best = |viewer: &ShowViewer| -> Vec<u32> {
+            let open = viewer.is_live() && viewer.map().sale() == Some(SaleState::Open);
+            let free = |seat: &u32| open && viewer.map().status(SeatIndex(*seat)) == Some(SeatStatus::Available);
+            (0..hot).filter(free).take(BEST).collect()
+        };
+        loop {
+            let seen = self.wait_within(FIGHT_PATIENCE, |viewer| !best(viewer).is_empty()).await;
+            let free = self.client.viewer(self.crowd.show(), best).unwrap_or_default();
+            let count = rng.random_range(1..=most);
+            let seats: Vec<u32> = free.choose_multiple(rng, count).copied().collect();
+            tokio::time::sleep(Duration::from_millis(rng.random_range(REACTION_MS))).await;
+            let answer = match seen {
+                Err(error) => Err(error),
+                // Gone again already.
+                Ok(()) if seats.is_empty() => Err(ErrorBody::new(ErrorCode::Taken, "no seat is free")),
+                Ok(()) => self.hold(&seats).await,
+            };
+            match answer {
+                Err(error) if error.code == ErrorCode::Taken && Instant::now() < end => {}
+                answer => return answer,
+            }
+        }
+    }
+
     /// Holds these seats.
     ///
     /// # Errors
@@ -66,8 +97,14 @@ impl<'a> Customer<'a> {
     pub async fn hold(&self, seats: &[u32]) -> Answer<HoldInfo> {
         let (client, show, key) = (&self.client, self.crowd.show(), new_key());
         let _entered = self.crowd.in_flight.enter(Kind::Hold);
+        let (attempt, began) = (self.crowd.contest.enter(seats), Instant::now());
         let answer = self.stubbornly(|| client.hold(show, &key, seats)).await;
+        self.crowd.hold_times.note(began.elapsed());
         let counts = &self.crowd.counts;
+        let taken = answer.as_ref().is_err_and(|error| error.code == ErrorCode::Taken);
+        if taken || attempt.met_another() {
+            add(&counts.holds_contended);
+        }
         add(match &answer {
             Ok(_) => &counts.holds_granted,
             Err(error) if error.code == ErrorCode::Taken => &counts.holds_refused,
@@ -207,11 +244,15 @@ impl<'a> Customer<'a> {
 
     /// Waits for a change of own things; connects again when the connection is lost meanwhile.
     async fn wait(&self, condition: impl Fn(&ShowViewer) -> bool) -> Answer<()> {
+        self.wait_within(STUBBORN, condition).await
+    }
+
+    async fn wait_within(&self, within: Duration, condition: impl Fn(&ShowViewer) -> bool) -> Answer<()> {
         let show = self.crowd.show();
         self.stubbornly(|| async {
             let unanswered = |error: ClientError| ErrorBody::new(ErrorCode::DeadlineExceeded, error.to_string());
             let over = |state: &State| state.closed().is_some() || state.viewer(show).is_some_and(&condition);
-            self.client.wait_for_state("own things to change", STUBBORN, over).await.map_err(unanswered)?;
+            self.client.wait_for_state("the map to change", within, over).await.map_err(unanswered)?;
             match self.client.closed() {
                 None => Ok(()),
                 Some(closed) => Err(ErrorBody::new(ErrorCode::Unavailable, closed.reason)),
@@ -238,6 +279,12 @@ const STUBBORN: Duration = Duration::from_secs(60);
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
 /// Everybody wants one of so many seats.
 const WANTED: usize = 64;
+/// In a fight, everybody wants one of so many seats.
+const BEST: usize = 6;
+/// From seeing a free seat until the command leaves.
+const REACTION_MS: std::ops::Range<u64> = 20..400;
+/// Who gets nothing for so long goes home.
+const FIGHT_PATIENCE: Duration = Duration::from_secs(30);
 /// Tries to be faster than others.
 const CHOICES_MAX: u32 = 40;
 const EMAIL: &str = "buyer@example.com";

@@ -31,6 +31,27 @@ impl Fault {
         let at = Instant::now();
         let mut note = String::new();
         match self {
+            Self::KillGateway => stack.kill(Process::Gateway(0)),
+            Self::StopGateway => stack.stop(Process::Gateway(0)),
+            Self::DrainGateway => stack.restart(last_gateway(stack)).await?,
+            Self::DrainCore => stack.restart(last_core(stack)).await?,
+            Self::KillProvider | Self::KillPostgres => {
+                stack.kill(self.server());
+                stack.restart(self.server()).await?;
+            }
+            Self::StopProvider | Self::StopPostgres => stack.stop(self.server()),
+            Self::KillBackends => note = format!("{} connections ended", end_backends(stack).await?),
+            Self::CutCores => {
+                let links = stack.proxies().iter().filter(|(link, _)| matches!(link, Link::GatewayCore(_)));
+                let cut = links.map(|(_, proxy)| proxy.reset()).count();
+                anyhow::ensure!(cut > 0, "gateways do not reach cores through proxies");
+            }
+            Self::Clog => {
+                for proxy in stack.proxies().values() {
+                    proxy.blackhole();
+                    tokio::time::sleep(BETWEEN_LINKS).await;
+                }
+            }
             Self::KillCoreInClaim | Self::KillCoreInSettle => stack.kill(FIRST),
             Self::StopCore => stack.stop(FIRST),
             Self::KillCoresBeforeApply => return commit_gap::inject(stack).await,
@@ -70,6 +91,16 @@ impl Fault {
 
     pub(super) async fn undo(self, stack: &mut Stack) -> anyhow::Result<()> {
         match self {
+            Self::KillGateway => stack.restart(Process::Gateway(0)).await?,
+            Self::StopGateway => stack.cont(Process::Gateway(0)),
+            Self::StopProvider | Self::StopPostgres => stack.cont(self.server()),
+            Self::Clog => {
+                // Not in the order in which they stopped.
+                for proxy in stack.proxies().values().rev() {
+                    proxy.restore();
+                    tokio::time::sleep(BETWEEN_LINKS).await;
+                }
+            }
             Self::KillCoreInClaim | Self::KillCoreInSettle => stack.restart(FIRST).await?,
             Self::StopCore => stack.cont(FIRST),
             Self::KillCoresBeforeApply => commit_gap::undo(stack).await?,
@@ -79,9 +110,36 @@ impl Fault {
             Self::SlowFeed | Self::HalfOpenFeed | Self::DeafFeed => feed(stack)?.restore(),
             Self::ClockAhead(clock) | Self::ClockBehind(clock) => stack.step_clock(clock, 0)?,
             Self::EmptyRedis | Self::KillRedis | Self::FailOver | Self::FlushScripts | Self::DropFeed => {}
+            Self::DrainGateway | Self::DrainCore | Self::KillProvider | Self::KillPostgres => {}
+            Self::KillBackends | Self::CutCores => {}
         }
         Ok(())
     }
+}
+
+impl Fault {
+    /// Of the faults of one server.
+    fn server(self) -> Process {
+        if matches!(self, Self::KillProvider | Self::StopProvider) { Process::Provider } else { Process::Postgres }
+    }
+}
+
+fn last_gateway(stack: &Stack) -> Process {
+    let of = |process: &Process| matches!(process, Process::Gateway(_));
+    stack.all().into_iter().rfind(of).unwrap_or(Process::Gateway(0))
+}
+
+fn last_core(stack: &Stack) -> Process {
+    stack.all().into_iter().rfind(|process| matches!(process, Process::Core(_))).unwrap_or(FIRST)
+}
+
+/// As an administrator would; answers how many there were.
+async fn end_backends(stack: &Stack) -> anyhow::Result<i64> {
+    let (client, connection) = tokio_postgres::connect(&stack.addresses().postgres, tokio_postgres::NoTls).await?;
+    tokio::spawn(connection);
+    let end = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+        WHERE backend_type = 'client backend' AND usename <> current_user";
+    Ok(client.query_one(end, &[]).await?.try_get(0)?)
 }
 
 fn feed(stack: &Stack) -> anyhow::Result<&FaultProxy> {
@@ -92,3 +150,4 @@ const FIRST: Process = Process::Core(0);
 /// Below what the gateway takes for silence.
 const LATE: Duration = Duration::from_millis(300);
 const STEP_S: i64 = 15 * 60;
+const BETWEEN_LINKS: Duration = Duration::from_millis(150);

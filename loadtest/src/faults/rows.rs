@@ -37,6 +37,13 @@ impl Fault {
 
     fn bound(self) -> (u64, Since) {
         match self {
+            Self::KillGateway | Self::StopGateway | Self::StopPostgres => (2_000, Since::Healed),
+            Self::KillPostgres | Self::DrainGateway | Self::DrainCore => (10_000, Since::Fired),
+            Self::KillBackends => (5_000, Since::Fired),
+            Self::CutCores => (2_000, Since::Fired),
+            Self::KillProvider => (60_000, Since::Fired),
+            Self::StopProvider => (60_000, Since::Healed),
+            Self::Clog => (15_000, Since::Healed),
             Self::KillCoreInClaim | Self::KillCoreInSettle => (2_000, Since::Fired),
             Self::StopCore => (1_000, Since::Healed),
             // Two to serve again, one for the relay.
@@ -54,6 +61,18 @@ impl Fault {
 
     fn texts(self) -> (u8, &'static str, &'static str, &'static str) {
         match self {
+            Self::KillGateway => (
+                1,
+                "gateway killed",
+                "SIGKILL, restart",
+                "holds are kept, commands under way are finished; viewers come back and resume",
+            ),
+            Self::StopGateway => (
+                2,
+                "gateway stopped",
+                "SIGSTOP, SIGCONT",
+                "late answers are right answers: the same key gives the same; no old map is taken for the present one",
+            ),
             Self::KillCoreInClaim => (
                 3,
                 "core killed in a claim",
@@ -77,6 +96,24 @@ impl Fault {
                 "cores killed between commit and apply",
                 "claims wait for a table lock; Redis is cut off, the lock let go, SIGKILL once they are committed",
                 "the seats stay claimed; the relay brings every committed change into Redis",
+            ),
+            Self::KillPostgres => (
+                8,
+                "PostgreSQL killed",
+                "SIGKILL of all its processes, restart",
+                "nothing told is lost, what is in doubt is decided by its key; maps are served",
+            ),
+            Self::KillBackends => (
+                9,
+                "PostgreSQL's connections ended",
+                "pg_terminate_backend for every connection of the cores",
+                "transactions are repeated, nobody is told",
+            ),
+            Self::StopPostgres => (
+                10,
+                "PostgreSQL stopped",
+                "SIGSTOP, SIGCONT",
+                "holds go on; bookings are refused as retryable; nothing piles up",
             ),
             Self::EmptyRedis => (
                 13,
@@ -140,6 +177,42 @@ impl Fault {
                 "feed deaf",
                 "the proxy drops what is published",
                 "found by the core's position; viewers get the change by snapshot while the fault lasts",
+            ),
+            Self::CutCores => (
+                20,
+                "gateways cut off from cores",
+                "every connection between them reset, answers under way lost",
+                "the same key gives the same hold and the same booking",
+            ),
+            Self::KillProvider => (
+                26,
+                "provider killed",
+                "SIGKILL, restart",
+                "calls are repeated with their key; purchases come through again",
+            ),
+            Self::StopProvider => (
+                26,
+                "provider stopped",
+                "SIGSTOP, SIGCONT",
+                "calls end in time and are repeated with their key; purchases come through again",
+            ),
+            Self::DrainGateway => (
+                32,
+                "gateway restarted under load",
+                "SIGTERM, started again when it has ended",
+                "viewers are sent away over a while and resume; nothing told is lost",
+            ),
+            Self::DrainCore => (
+                32,
+                "core restarted under load",
+                "SIGTERM, started again when it has ended",
+                "commands under way are finished or refused as retryable; nothing told is lost",
+            ),
+            Self::Clog => (
+                33,
+                "links stand still one by one",
+                "each fault proxy stops carrying, link after link, and carries again in another order",
+                "nothing is lost and nothing happens twice, whichever link is back first",
             ),
             Self::ClockAhead(clock) => (22, clock_ahead(clock), "+15 min by a preloaded shim", CLOCK_AHEAD),
             Self::ClockBehind(clock) => (22, clock_behind(clock), "-15 min by a preloaded shim", CLOCK_BEHIND),

@@ -9,7 +9,8 @@ use rand::seq::SliceRandom as _;
 use rand::{Rng as _, SeedableRng as _};
 use tokio_util::sync::CancellationToken;
 
-use super::{FaultLine, say};
+use super::report::FaultLine;
+use super::say;
 use crate::faults::{InFlight, Kind};
 use crate::launcher::{Process, Stack};
 
@@ -83,6 +84,9 @@ impl Kills {
                 in_flight,
                 back_to_normal_s: back.then(|| fired.elapsed().as_secs_f64()),
                 bound_s: bound_s(victim),
+                overlapping: false,
+                hypothesis: "nothing that was told is lost, and purchases come through again",
+                note: String::new(),
             };
             let told = line.back_to_normal_s.map_or_else(|| "never".to_owned(), |s| format!("after {s:.1} s"));
             let (at, name) = (line.at_s, &line.name);

@@ -5,31 +5,26 @@
 //! Customers work off a deck that the seed shuffles: each card is one way to pay, taken again until it came to its end.
 //! Bookings last seconds instead of minutes by the core's own settings, so that being late is real and short.
 
-mod deck;
-mod figures;
-mod purchase;
-mod share;
-mod shopping;
-mod upsets;
-
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use clap::Args;
+use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
+use super::goals::{Goal, float};
+use super::harness::Watch;
 use super::kills::Kills;
-use super::report::{Audit, Goal, Harness, Report, commit};
+use super::report::{Audit, Machine, Ratios, Report, commit};
+use super::sale::deck::Deck;
+use super::sale::figures::Figures;
+use super::sale::shopping::{self, Shopping};
+use super::sale::{self, AT_REST_WITHIN, CLAIM, Mix, upsets};
 use super::{Common, say};
 use crate::audit::{AuditOptions, Sources, audit};
-use crate::bench::cpu;
 use crate::crowd::Crowd;
-use crate::launcher::{Service, Stack, StackOptions};
+use crate::launcher::{Stack, StackOptions};
 use crate::provider::Shapes;
-use deck::Deck;
-use figures::Figures;
-pub use share::Share;
-use shopping::Shopping;
 
 /// Flags of `loadtest run late-payments`. Shares are percent of the payments.
 #[derive(Debug, Clone, Args)]
@@ -58,35 +53,6 @@ pub struct LatePayments {
     pub mix: Mix,
 }
 
-/// Which disorders, and how much of each.
-#[derive(Debug, Clone, Args)]
-pub struct Mix {
-    /// Payments whose webhooks are sent two to four times.
-    #[arg(long, env = "SEATWIRE_RUN_DUPLICATES", default_value = "13", value_name = "PERCENT")]
-    pub duplicates: Share,
-    /// Paid or captured after the booking's end: a third finds the seats with somebody else.
-    #[arg(long, env = "SEATWIRE_RUN_LATE", default_value = "7.5", value_name = "PERCENT")]
-    pub late: Share,
-    /// Another amount than the booking's, then mostly the right one.
-    #[arg(long, env = "SEATWIRE_RUN_WRONG_AMOUNT", default_value = "3", value_name = "PERCENT")]
-    pub wrong_amount: Share,
-    /// Two payments for one booking.
-    #[arg(long, env = "SEATWIRE_RUN_DOUBLE", default_value = "3", value_name = "PERCENT")]
-    pub double: Share,
-    /// No webhook ever tells of them; a third of them late as well.
-    #[arg(long, env = "SEATWIRE_RUN_UNANNOUNCED", default_value = "3", value_name = "PERCENT")]
-    pub unannounced: Share,
-    /// Declined first, then paid by another card or captured after all.
-    #[arg(long, env = "SEATWIRE_RUN_DECLINED", default_value = "3", value_name = "PERCENT")]
-    pub declined: Share,
-    /// Cancelled by the customer before, or in the moment of, the payment.
-    #[arg(long, env = "SEATWIRE_RUN_CANCELLED", default_value = "3", value_name = "PERCENT")]
-    pub cancelled: Share,
-    /// Beside the payments: holds released or left alone.
-    #[arg(long, env = "SEATWIRE_RUN_ABANDONED", default_value = "5", value_name = "PERCENT")]
-    pub abandoned: Share,
-}
-
 /// Runs it.
 ///
 /// # Errors
@@ -98,12 +64,13 @@ pub async fn run(args: &LatePayments, stop: &CancellationToken) -> anyhow::Resul
         "late-payments, --seed {seed}: {} payments, {} kills; starting a private stack",
         args.payments, args.kills
     ));
+    let calibration = args.common.calibration().await?;
     let mut stack = Stack::start(options(args)).await?;
     let addresses = stack.addresses();
     let crowd = Crowd::gather(&addresses).await?;
     let shopping = Arc::new(Shopping::new(crowd, deck.clone(), CLAIM, stop.clone()));
 
-    let (begin, cpu_before) = (Instant::now(), cpu::of_process(std::process::id()));
+    let watch = Watch::begin()?;
     let over = CancellationToken::new();
     let _ends_with_this = over.clone().drop_guard();
     let upsets = tokio::spawn(upsets::run(addresses.provider.clone(), seed, over.clone()));
@@ -114,8 +81,8 @@ pub async fn run(args: &LatePayments, stop: &CancellationToken) -> anyhow::Resul
     over.cancel();
     progress.await?;
     upsets.await?;
-    let duration_s = begin.elapsed().as_secs_f64();
-    let cpu_s = Duration::from_nanos(cpu::of_process(std::process::id()).saturating_sub(cpu_before)).as_secs_f64();
+    let duration_s = watch.seconds();
+    let harness = watch.end(Duration::ZERO, args.common.limits.max_behind.0, duration_s);
 
     say("waiting for rest, then the audit");
     let sources = Sources::from(&addresses);
@@ -129,39 +96,42 @@ pub async fn run(args: &LatePayments, stop: &CancellationToken) -> anyhow::Resul
         Goal::at_least("kills that met work", args.kills.into(), got_over),
     ];
     goals.extend(deck.goals(&figures.payments));
+    let ratios = calibration.as_ref().map(|machine| Ratios {
+        cpu_per_frame: None,
+        frames_per_s: None,
+        holds: Some(float(shopping.crowd.holds().attempts()) / duration_s / machine.redis_holds_per_s),
+        bookings: Some(float(shopping.crowd.told.confirmed() as u64) / duration_s / machine.pg_transactions_per_s),
+    });
     let report = Report {
         scenario: "late-payments",
         seed,
         commit: commit(),
+        machine: Machine::here(),
+        options: json!({
+            "payments": args.payments, "kills": args.kills, "customers": args.customers, "cores": args.cores,
+            "provider": args.provider.name(),
+        }),
         duration_s,
+        counts: false,
         goals,
         audit: Audit::new(audited, told),
+        viewers: None,
+        lag_ms: None,
+        join_ms: None,
+        hold_ms: shopping.crowd.hold_times.spread(),
         holds: Some(shopping.crowd.holds()),
         payments: Some(figures.payments),
-        harness: Harness { cpu_cores: cpu_s / duration_s },
+        calibration,
+        ratios,
+        rss_kib_per_viewer: None,
+        harness,
         faults,
     };
+    let report = report.judged(&args.common.limits);
     stack.shutdown().await;
     Ok(report)
 }
 
 fn options(args: &LatePayments) -> StackOptions {
-    let lives = [
-        ("SEATWIRE_HOLD_MS", HOLD),
-        ("SEATWIRE_HOLD_GRACE_MS", GRACE),
-        ("SEATWIRE_CLAIM_MS", CLAIM),
-        ("SEATWIRE_PAYING_MS", CLAIM),
-        ("SEATWIRE_RECONCILE_MS", RECONCILE),
-    ];
-    let options = args.common.stack().cores(args.cores.into()).provider(args.provider);
-    lives.iter().fold(options, |options, (name, time)| options.env(Service::Core, *name, time.as_millis()))
+    sale::short_lives(args.common.stack().cores(args.cores.into()).provider(args.provider))
 }
-
-const HOLD: Duration = Duration::from_millis(3_000);
-const GRACE: Duration = Duration::from_millis(500);
-/// How long a booking waits for its payment.
-const CLAIM: Duration = Duration::from_millis(5_000);
-/// Longer than a booking lives, so that what is found so was late.
-const RECONCILE: Duration = Duration::from_millis(9_000);
-/// An order that is paid just after it was asked for is asked for again after twice the time.
-const AT_REST_WITHIN: Duration = Duration::from_secs(180);

@@ -14,10 +14,13 @@ struct Flags {
     run: LatePayments,
 }
 
-const SMALL: [(&str, &str, &str); 3] = [
+const SMALL: [(&str, &str, &str); 5] = [
     ("--payments", "SEATWIRE_RUN_PAYMENTS", "240"),
     ("--kills", "SEATWIRE_RUN_KILLS", "6"),
     ("--customers", "SEATWIRE_RUN_CUSTOMERS", "32"),
+    ("--calibrate", "SEATWIRE_RUN_CALIBRATE", "0"),
+    // Times are not judged here.
+    ("--max-behind", "SEATWIRE_RUN_MAX_BEHIND", "60s"),
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

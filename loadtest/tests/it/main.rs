@@ -39,4 +39,6 @@ mod stack;
 #[cfg(test)]
 mod support;
 #[cfg(test)]
+mod thundering_herd;
+#[cfg(test)]
 mod up;

@@ -6,11 +6,12 @@ use rand::seq::SliceRandom as _;
 use rand::{Rng as _, SeedableRng as _};
 
 use super::Mix;
-use crate::run::report::{Goal, Payments};
+use crate::run::goals::Goal;
+use crate::run::report::Payments;
 
 /// How a purchase goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Way {
+pub(in crate::run) enum Way {
     InTime,
     /// Paid after the end; the seats are free.
     LateFree,
@@ -39,26 +40,26 @@ pub(super) enum Way {
 
 /// One purchase.
 #[derive(Debug, Clone)]
-pub(super) struct Card {
-    pub(super) way: Way,
+pub(in crate::run) struct Card {
+    pub(in crate::run) way: Way,
     /// Each webhook is sent so often.
-    pub(super) copies: Option<u32>,
+    pub(in crate::run) copies: Option<u32>,
     /// And so much later.
-    pub(super) delay_ms: Option<u64>,
+    pub(in crate::run) delay_ms: Option<u64>,
     /// Of all other choices.
-    pub(super) seed: u64,
+    pub(in crate::run) seed: u64,
     /// Times that it was given up, for a server that was away too long.
-    pub(super) tries: u32,
+    pub(in crate::run) tries: u32,
 }
 
-#[derive(Debug, Clone)]
-pub(super) struct Deck {
-    pub(super) cards: Vec<Card>,
+#[derive(Debug, Clone, Default)]
+pub(in crate::run) struct Deck {
+    pub(in crate::run) cards: Vec<Card>,
     duplicated: usize,
 }
 
 impl Deck {
-    pub(super) fn shuffled(payments: u32, mix: &Mix, seed: u64) -> Self {
+    pub(in crate::run) fn shuffled(payments: u32, mix: &Mix, seed: u64) -> Self {
         let mut rng = StdRng::seed_from_u64(seed);
         let mut ways = Vec::new();
         let mut deal = |count: u32, kinds: &[Way]| {
@@ -107,12 +108,12 @@ impl Deck {
     }
 
     /// Cards that end in a payment.
-    pub(super) fn payments(&self) -> u64 {
+    pub(in crate::run) fn payments(&self) -> u64 {
         self.cards.iter().filter(|card| card.way.pays()).count() as u64
     }
 
     /// Four fifths of what was planned have to have come to that; of what a race decides, half.
-    pub(super) fn goals(&self, payments: &Payments) -> Vec<Goal> {
+    pub(in crate::run) fn goals(&self, payments: &Payments) -> Vec<Goal> {
         let planned = |ways: &[Way]| self.cards.iter().filter(|card| ways.contains(&card.way)).count();
         let most = |count: usize| (count * 4 / 5) as u64;
         let half = |count: usize| (count / 2) as u64;
@@ -132,7 +133,7 @@ impl Deck {
 }
 
 impl Way {
-    pub(super) fn pays(self) -> bool {
+    pub(in crate::run) fn pays(self) -> bool {
         !matches!(self, Self::Forgotten | Self::Released)
     }
 

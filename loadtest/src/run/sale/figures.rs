@@ -9,15 +9,15 @@ use crate::audit::{Check, Sources};
 use crate::provider::deliveries;
 use crate::run::report::Payments;
 
-pub(super) struct Figures {
-    pub(super) payments: Payments,
+pub(in crate::run) struct Figures {
+    pub(in crate::run) payments: Payments,
     /// Accepted means durable: each is in the inbox.
-    pub(super) webhooks: Check,
+    pub(in crate::run) webhooks: Check,
 }
 
 impl Figures {
     /// `journal`: the provider's folder.
-    pub(super) async fn read(sources: &Sources, journal: &Path) -> anyhow::Result<Self> {
+    pub(in crate::run) async fn read(sources: &Sources, journal: &Path) -> anyhow::Result<Self> {
         let ledger = sources.connect_postgres().await?;
         let mut payments = counts(&ledger).await?;
         let mut inbox: BTreeMap<Vec<u8>, Option<String>> = BTreeMap::new();

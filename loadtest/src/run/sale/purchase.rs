@@ -13,9 +13,9 @@ use crate::client::{ClientError, PayOptions};
 use crate::crowd::{Crowd, Customer, Zone};
 use crate::faults::Kind;
 
-pub(super) struct Purchase<'a> {
-    pub(super) shopping: &'a Shopping,
-    pub(super) card: &'a Card,
+pub(in crate::run) struct Purchase<'a> {
+    pub(in crate::run) shopping: &'a Shopping,
+    pub(in crate::run) card: &'a Card,
 }
 
 type Done<T = ()> = Result<T, ErrorBody>;
@@ -23,55 +23,78 @@ type Done<T = ()> = Result<T, ErrorBody>;
 impl Purchase<'_> {
     /// # Errors
     /// When it did not come to its end: a hold was lost, a server was away for too long. It is begun anew then.
-    pub(super) async fn play(&self, rng: &mut StdRng) -> Done {
+    pub(in crate::run) async fn play(&self, rng: &mut StdRng) -> Done {
         let who = self.enter(rng).await?;
-        let zone = if self.card.way.wants_quiet() { Zone::Back } else { Zone::Front };
-        let hold = who.hold_free(rng, zone, SEATS_MAX).await?;
+        let hold = match self.shopping.hot.filter(|_| !self.card.way.wants_quiet()) {
+            Some(hot) => who.fight(rng, hot, SEATS_MAX).await?,
+            None if self.card.way.wants_quiet() => who.hold_free(rng, Zone::Back, SEATS_MAX).await?,
+            None => who.hold_free(rng, Zone::Front, SEATS_MAX).await?,
+        };
         match self.card.way {
             Way::Forgotten => return who.until_lapsed(&hold).await,
             Way::Released => return who.release(&hold).await,
             _ => {}
         }
         let booking = who.book(&hold).await?;
+        self.end(rng, &who, &hold, &booking).await?;
+        if !self.shopping.keeps(hold.seats.len()) {
+            self.gives_back(&who, &booking).await?;
+        }
+        Ok(())
+    }
+
+    /// Pays in the card's way, until it is known what came of it.
+    async fn end(&self, rng: &mut StdRng, who: &Customer<'_>, hold: &HoldInfo, booking: &BookingInfo) -> Done {
         let plain = self.plain();
         match self.card.way {
             Way::LateFree => {
-                self.until_over(&who, &booking).await?;
-                self.pays(&who, &booking, &plain).await
+                self.until_over(who, booking).await?;
+                self.pays(who, booking, &plain).await
             }
-            Way::LateTaken => self.late_for_taken_seats(rng, &who, &hold, &booking).await,
+            Way::LateTaken => self.late_for_taken_seats(rng, who, hold, booking).await,
             Way::LateCapture => {
                 let after = self.shopping.claim + Duration::from_millis(rng.random_range(1_000..3_000));
-                self.pays(&who, &booking, &PayOptions { capture_after_ms: Some(ms(after)), ..plain }).await
+                self.pays(who, booking, &PayOptions { capture_after_ms: Some(ms(after)), ..plain }).await
             }
-            Way::WrongAmount => self.wrong_amount(rng, &who, &booking).await,
-            Way::Double => self.pays(&who, &booking, &PayOptions { double: true, ..plain }).await,
-            Way::UnannouncedInTime => self.pays(&who, &booking, &PayOptions { lose: true, ..plain }).await,
+            Way::WrongAmount => self.wrong_amount(rng, who, booking).await,
+            Way::Double => self.pays(who, booking, &PayOptions { double: true, ..plain }).await,
+            Way::UnannouncedInTime => self.pays(who, booking, &PayOptions { lose: true, ..plain }).await,
             Way::UnannouncedLate => {
-                self.until_over(&who, &booking).await?;
-                self.pays(&who, &booking, &PayOptions { lose: true, ..plain }).await
+                self.until_over(who, booking).await?;
+                self.pays(who, booking, &PayOptions { lose: true, ..plain }).await
             }
             Way::DeclinedThenPaid => {
-                who.pay(&booking, &PayOptions { outcome: "failure", ..plain.clone() }).await?;
-                self.pays(&who, &booking, &plain).await
+                who.pay(booking, &PayOptions { outcome: "failure", ..plain.clone() }).await?;
+                self.pays(who, booking, &plain).await
             }
             Way::DeclinedThenCaptured => {
                 let after = Some(rng.random_range(300..1_500));
                 let declined = PayOptions { outcome: "failure", capture_after_ms: after, ..plain };
-                self.pays(&who, &booking, &declined).await
+                self.pays(who, booking, &declined).await
             }
             Way::CancelledThenPaid => {
-                who.cancel(&booking).await?;
-                self.pays(&who, &booking, &plain).await
+                who.cancel(booking).await?;
+                self.pays(who, booking, &plain).await
             }
             Way::CancelledWhilePaying => {
-                let (cancelled, paid) = tokio::join!(who.cancel(&booking), self.pays(&who, &booking, &plain));
+                let (cancelled, paid) = tokio::join!(who.cancel(booking), self.pays(who, booking, &plain));
                 // Too late to cancel, or not a booking any more that can be.
                 cancelled.map(drop).or_else(|error| if error.code.is_retryable() { Err(error) } else { Ok(()) })?;
                 paid
             }
-            Way::InTime | Way::Forgotten | Way::Released => self.pays(&who, &booking, &plain).await,
+            Way::InTime | Way::Forgotten | Way::Released => self.pays(who, booking, &plain).await,
         }
+    }
+
+    /// A confirmed booking is cancelled for the money; whatever else it came to stays as it is.
+    async fn gives_back(&self, who: &Customer<'_>, booking: &BookingInfo) -> Done {
+        match who.cancel(booking).await {
+            Ok(_) => {}
+            Err(error) if error.code.is_retryable() => return Err(error),
+            Err(_) => return Ok(()),
+        }
+        let over = |b: &BookingInfo| b.state != BookingState::Confirmed;
+        who.until(booking.booking, SETTLED_WITHIN, over).await.map(drop)
     }
 
     async fn enter(&self, rng: &mut StdRng) -> Done<Customer<'_>> {

@@ -10,6 +10,11 @@ pub struct Share {
 }
 
 impl Share {
+    /// Whole percent, at most 100.
+    pub const fn percent(whole: u32) -> Self {
+        Self { tenths: if whole > 100 { 1_000 } else { whole * 10 } }
+    }
+
     /// So many of `all`, rounded up.
     pub fn of(self, all: u32) -> u32 {
         let part = (u64::from(all) * u64::from(self.tenths)).div_ceil(1_000);

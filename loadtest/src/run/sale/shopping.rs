@@ -1,7 +1,7 @@
 //! Customers who work off the deck, and how far they are.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -18,10 +18,14 @@ use crate::run::say;
 
 /// Shared by all customers.
 #[derive(Debug)]
-pub(super) struct Shopping {
-    pub(super) crowd: Crowd,
+pub(in crate::run) struct Shopping {
+    pub(in crate::run) crowd: Crowd,
     /// How long a booking waits for its payment.
-    pub(super) claim: Duration,
+    pub(in crate::run) claim: Duration,
+    /// Where everybody fights for seats that are not for quiet purchases; `None`: all take what is free.
+    pub(in crate::run) hot: Option<u32>,
+    /// Seats that may still stay sold; who books more gives them back for the others.
+    keep: AtomicI64,
     cards: Mutex<Cards>,
     total: u64,
     done: AtomicU64,
@@ -41,10 +45,12 @@ struct Cards {
 }
 
 impl Shopping {
-    pub(super) fn new(crowd: Crowd, deck: Deck, claim: Duration, stop: CancellationToken) -> Self {
+    pub(in crate::run) fn new(crowd: Crowd, deck: Deck, claim: Duration, stop: CancellationToken) -> Self {
         Self {
             crowd,
             claim,
+            hot: None,
+            keep: AtomicI64::new(i64::MAX),
             total: deck.cards.len() as u64,
             cards: Mutex::new(Cards { fresh: deck.cards.into(), again: VecDeque::new(), allowed: u64::MAX }),
             done: AtomicU64::new(0),
@@ -54,12 +60,40 @@ impl Shopping {
         }
     }
 
+    /// For customers who come by the clock: cards are added as they come.
+    pub(in crate::run) fn empty(crowd: Crowd, claim: Duration, stop: CancellationToken) -> Self {
+        Self::new(crowd, Deck::default(), claim, stop)
+    }
+
+    /// A fight for the first `hot` seats, of which, and of all others together, `keep` may be sold in the end.
+    pub(in crate::run) fn fight(self, hot: u32, keep: u32) -> Self {
+        Self { hot: Some(hot), keep: AtomicI64::new(keep.into()), ..self }
+    }
+
+    /// Whether so many seats that were booked may stay sold.
+    pub(in crate::run) fn keeps(&self, seats: usize) -> bool {
+        let seats = i64::try_from(seats).unwrap_or(i64::MAX);
+        self.keep
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| (left >= seats).then(|| left - seats))
+            .is_ok()
+    }
+
+    /// More cards, for a run that goes on until something else is reached.
+    pub(in crate::run) fn add(&self, deck: Deck) {
+        self.lock().fresh.extend(deck.cards);
+    }
+
+    /// Cards that came to their end, and those that were begun anew.
+    pub(in crate::run) fn played(&self) -> (u64, u64) {
+        (self.done.load(Ordering::Relaxed), self.given_up.load(Ordering::Relaxed))
+    }
+
     /// Cards with a payment that came to their end.
-    pub(super) fn paid(&self) -> u64 {
+    pub(in crate::run) fn paid(&self) -> u64 {
         self.paid.load(Ordering::Relaxed)
     }
 
-    fn take(&self) -> Option<Card> {
+    pub(in crate::run) fn take(&self) -> Option<Card> {
         if self.stop.is_cancelled() {
             return None;
         }
@@ -80,32 +114,38 @@ impl Shopping {
                 tokio::time::sleep(WAIT).await;
                 continue;
             };
-            let mut rng = StdRng::seed_from_u64(card.seed.wrapping_add(card.tries.into()));
-            let purchase = Purchase { shopping: self, card: &card };
-            let played = tokio::select! {
-                played = purchase.play(&mut rng) => played,
-                // Who is in the middle of it may finish.
-                () = after_stop(&self.stop) => return,
-            };
-            match played {
-                Ok(()) => {
-                    self.done.fetch_add(1, Ordering::Relaxed);
-                    if card.way.pays() {
-                        self.paid.fetch_add(1, Ordering::Relaxed);
-                    }
-                }
-                Err(error) => {
-                    tracing::debug!("{:?} was given up: {error}", card.way);
-                    if card.tries >= TRIES_MAX {
-                        say(&format!("{:?} was given up for good: {error}", card.way));
-                        self.done.fetch_add(1, Ordering::Relaxed);
-                        continue;
-                    }
-                    self.given_up.fetch_add(1, Ordering::Relaxed);
-                    self.lock().again.push_back(Card { tries: card.tries + 1, ..card });
-                    // A gateway that is away is not asked without a pause.
-                    tokio::time::sleep(Duration::from_millis(rng.random_range(50..200))).await;
-                }
+            if let Some(pause) = self.play(card).await {
+                // A gateway that is away is not asked without a pause.
+                tokio::time::sleep(pause).await;
+            }
+        }
+    }
+
+    /// Plays one card; one that was given up is put back, and a pause is due then.
+    pub(in crate::run) async fn play(&self, card: Card) -> Option<Duration> {
+        let mut rng = StdRng::seed_from_u64(card.seed.wrapping_add(card.tries.into()));
+        let purchase = Purchase { shopping: self, card: &card };
+        let played = tokio::select! {
+            played = purchase.play(&mut rng) => played,
+            // Who is in the middle of it may finish.
+            () = after_stop(&self.stop) => return None,
+        };
+        match played {
+            Ok(()) => {
+                self.done.fetch_add(1, Ordering::Relaxed);
+                self.paid.fetch_add(card.way.pays().into(), Ordering::Relaxed);
+                None
+            }
+            Err(error) if card.tries >= TRIES_MAX => {
+                say(&format!("{:?} was given up for good: {error}", card.way));
+                self.done.fetch_add(1, Ordering::Relaxed);
+                None
+            }
+            Err(error) => {
+                tracing::debug!("{:?} was given up: {error}", card.way);
+                self.given_up.fetch_add(1, Ordering::Relaxed);
+                self.lock().again.push_back(Card { tries: card.tries + 1, ..card });
+                Some(Duration::from_millis(rng.random_range(50..200)))
             }
         }
     }
@@ -134,7 +174,7 @@ impl Progress for Shopping {
 }
 
 /// Returns when every card is played, or soon after a stop.
-pub(super) async fn all(shopping: Arc<Shopping>, customers: u32) {
+pub(in crate::run) async fn all(shopping: Arc<Shopping>, customers: u32) {
     let mut tasks = tokio::task::JoinSet::new();
     for _ in 0..customers {
         let shopping = Arc::clone(&shopping);
@@ -148,7 +188,7 @@ pub(super) async fn all(shopping: Arc<Shopping>, customers: u32) {
 }
 
 /// A line now and then.
-pub(super) async fn tell(shopping: Arc<Shopping>, over: CancellationToken) {
+pub(in crate::run) async fn tell(shopping: Arc<Shopping>, over: CancellationToken) {
     let begin = Instant::now();
     while tokio::time::timeout(TELL_EVERY, over.cancelled()).await.is_err() {
         let (crowd, seconds) = (&shopping.crowd, begin.elapsed().as_secs());

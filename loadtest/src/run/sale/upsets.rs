@@ -12,7 +12,7 @@ use crate::client::Http;
 use crate::run::say;
 
 /// Until `over`; then everything is switched back.
-pub(super) async fn run(provider: String, seed: u64, over: CancellationToken) {
+pub(in crate::run) async fn run(provider: String, seed: u64, over: CancellationToken) {
     let mut rng = StdRng::seed_from_u64(seed ^ SALT);
     let bad = async {
         loop {

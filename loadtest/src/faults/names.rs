@@ -1,0 +1,116 @@
+//! Names of faults for plans, and what each of them touches: faults that touch the same part can't overlap.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use super::Fault;
+use crate::launcher::Clock;
+
+/// What a fault breaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    Gateway,
+    Core,
+    CoreLink,
+    Redis,
+    Feed,
+    Postgres,
+    Provider,
+    Clock,
+    /// More than one: such a fault is fired alone.
+    Many,
+}
+
+impl Fault {
+    /// As in `kill-core-in-claim`, `clock-ahead-redis`.
+    pub fn key(self) -> String {
+        let mut key = String::new();
+        for letter in format!("{self:?}").chars().filter(|letter| letter.is_ascii_alphabetic()) {
+            if letter.is_ascii_uppercase() && !key.is_empty() {
+                key.push('-');
+            }
+            key.push(letter.to_ascii_lowercase());
+        }
+        key
+    }
+
+    pub const fn part(self) -> Part {
+        match self {
+            Self::KillGateway | Self::StopGateway | Self::DrainGateway => Part::Gateway,
+            Self::KillCoreInClaim | Self::KillCoreInSettle | Self::StopCore | Self::DrainCore => Part::Core,
+            Self::CutCores => Part::CoreLink,
+            Self::EmptyRedis | Self::KillRedis | Self::StopRedis | Self::FillMemory | Self::FillDisk => Part::Redis,
+            // It is a command to Redis.
+            Self::FlushScripts | Self::DropFeed => Part::Redis,
+            Self::SlowFeed | Self::HalfOpenFeed | Self::DeafFeed => Part::Feed,
+            Self::KillPostgres | Self::KillBackends | Self::StopPostgres => Part::Postgres,
+            Self::KillProvider | Self::StopProvider => Part::Provider,
+            Self::ClockAhead(_) | Self::ClockBehind(_) => Part::Clock,
+            Self::KillCoresBeforeApply | Self::FailOver | Self::Clog => Part::Many,
+        }
+    }
+
+    /// Whether both can be in effect at the same time.
+    pub fn overlaps(self, other: Self) -> bool {
+        self.part() != other.part() && self.part() != Part::Many && other.part() != Part::Many
+    }
+
+    /// How long a run lets it be in effect before it is taken away.
+    pub const fn lasts(self) -> Duration {
+        Duration::from_millis(match self {
+            // Past the end of a hold.
+            Self::StopCore => 4_500,
+            Self::StopGateway | Self::StopPostgres | Self::StopProvider | Self::HalfOpenFeed => 3_000,
+            Self::StopRedis => 2_000,
+            Self::FillMemory | Self::FillDisk | Self::SlowFeed => 1_500,
+            Self::ClockAhead(_) | Self::ClockBehind(_) => 1_000,
+            Self::KillGateway => 300,
+            _ => 0,
+        })
+    }
+
+    /// Whether taking it away needs the other servers: those that do come last.
+    pub const fn heals_by_restart(self) -> bool {
+        matches!(self, Self::KillGateway | Self::KillCoreInClaim | Self::KillCoreInSettle | Self::KillCoresBeforeApply)
+    }
+
+    /// Whether a run may fire it at random: unpaid bookings made while PostgreSQL's clock is ahead wait for a quarter of
+    /// an hour, and Redis' disk is small only on a stack that was started so.
+    pub fn is_for_random(self) -> bool {
+        !matches!(self, Self::ClockAhead(Clock::Postgres) | Self::FillDisk)
+    }
+}
+
+impl FromStr for Fault {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::ALL.into_iter().find(|fault| fault.key() == text).ok_or_else(|| {
+            let known: Vec<String> = Self::ALL.into_iter().map(Self::key).collect();
+            format!("{text} is no fault; known are {}", known.join(", "))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_fault_has_a_name_of_its_own_that_is_in_the_documents() {
+        let document = include_str!("../../../docs/LOADTEST.md");
+        for fault in Fault::ALL {
+            assert_eq!(fault.key().parse(), Ok(fault));
+            assert!(document.contains(&format!("`{}`", fault.key())), "docs/LOADTEST.md lacks {}", fault.key());
+        }
+        assert_eq!(Fault::ClockAhead(Clock::Redis).key(), "clock-ahead-redis");
+        assert!("kill-cor".parse::<Fault>().unwrap_err().contains("kill-core-in-claim"));
+    }
+
+    #[test]
+    fn faults_of_one_part_do_not_overlap() {
+        assert!(Fault::KillGateway.overlaps(Fault::StopPostgres));
+        assert!(!Fault::KillRedis.overlaps(Fault::FlushScripts));
+        assert!(!Fault::FailOver.overlaps(Fault::KillGateway));
+    }
+}

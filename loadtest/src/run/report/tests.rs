@@ -1,0 +1,95 @@
+use std::time::Duration;
+
+use super::super::goals::{Limits, Time};
+use super::*;
+
+fn report(goal: Goal, violations: u64) -> Report {
+    let mut check = Check::new("nothing_is_lost", "11");
+    (0..violations).for_each(|row| check.violated(row));
+    let audit = AuditReport { checks: vec![check], money: Vec::new(), counts: std::collections::BTreeMap::new() };
+    let report = Report {
+        scenario: "test",
+        seed: 1,
+        commit: None,
+        machine: Machine::here(),
+        options: serde_json::json!({}),
+        duration_s: 1.0,
+        counts: false,
+        goals: vec![goal],
+        audit: Audit::new(audit, Vec::new()),
+        viewers: None,
+        lag_ms: Some(Spread { p50: 1.0, p95: 2.0, p99: 3.0, max: 4.0 }),
+        join_ms: None,
+        hold_ms: None,
+        holds: None,
+        payments: Some(Payments::default()),
+        calibration: None,
+        ratios: None,
+        rss_kib_per_viewer: None,
+        harness: Harness { cpu_cores: 0.1, behind_ms: 2.0, lagged: false },
+        faults: Vec::new(),
+    };
+    report.judged(&Limits { max_behind: Time(Duration::from_millis(250)), ..Limits::default() })
+}
+
+#[test]
+fn a_run_counts_only_when_its_goals_are_reached_and_the_audit_is_clean() {
+    assert!(report(Goal::at_least("rescued", 3, 3), 0).verdict().is_ok());
+    let missed = report(Goal::at_least("rescued", 3, 2), 0);
+    assert!(!missed.counts);
+    let missed = missed.verdict().unwrap_err().to_string();
+    assert_eq!(missed, "this run does not count: rescued 2 at least 3");
+    let violated = report(Goal::at_least("rescued", 3, 3), 2);
+    assert_eq!(violated.audit.violations, 2);
+    assert!(violated.verdict().unwrap_err().to_string().contains("nothing_is_lost is violated"));
+}
+
+#[test]
+fn a_run_in_which_the_harness_lagged_says_so_and_does_not_count() {
+    let mut report = report(Goal::at_least("rescued", 3, 3), 0);
+    report.harness = Harness { behind_ms: 900.0, lagged: true, ..report.harness };
+    let report = report.judged(&Limits { max_behind: Time(Duration::from_millis(250)), ..Limits::default() });
+    assert!(!report.counts);
+    assert!(report.to_string().contains("the harness lagged"), "{report}");
+}
+
+#[test]
+fn goals_by_flags_are_judged_and_what_was_not_measured_misses_them() {
+    let limits = |ms| Limits { max_lag_p99: Some(Time(Duration::from_millis(ms))), ..Limits::default() };
+    let goal = |limits: Limits| limits.goals(&report(Goal::at_least("rescued", 1, 1), 0)).remove(0);
+    assert_eq!([goal(limits(3)).met, goal(limits(2)).met], [true, false]);
+    assert!(!goal(Limits { max_rss_kib_per_viewer: Some(3.0), ..Limits::default() }).met);
+}
+
+#[test]
+fn keys_stay_and_parts_that_are_not_there_are_null() {
+    let json = serde_json::to_value(report(Goal::at_least("rescued", 3, 3), 0)).unwrap();
+    let keys = |part: &serde_json::Value| part.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    let documented = include_str!("../../../../docs/LOADTEST.md");
+    for key in keys(&json) {
+        assert!(documented.contains(&format!("`{key}`")), "docs/LOADTEST.md lacks {key}");
+    }
+    let stable = [
+        "scenario",
+        "seed",
+        "commit",
+        "duration_s",
+        "goals",
+        "audit",
+        "viewers",
+        "lag_ms",
+        "holds",
+        "payments",
+        "calibration",
+        "ratios",
+        "rss_kib_per_viewer",
+        "harness",
+        "faults",
+    ];
+    stable.iter().for_each(|key| assert!(json.get(key).is_some(), "{key}"));
+    assert!(json["viewers"].is_null() && json["rss_kib_per_viewer"].is_null() && json["commit"].is_null());
+    assert_eq!(keys(&json["goals"][0]), ["bound", "met", "name", "target", "value"]);
+    assert_eq!(keys(&json["audit"]), ["checks", "counts", "money", "violations"]);
+    assert_eq!(keys(&json["harness"]), ["behind_ms", "cpu_cores", "lagged"]);
+    assert_eq!(keys(&json["lag_ms"]), ["max", "p50", "p95", "p99"]);
+}

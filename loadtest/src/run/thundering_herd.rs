@@ -1,0 +1,302 @@
+//! `loadtest run thundering-herd`: the doors of a show open, thousands of viewers come within seconds, and buyers fight
+//! for the good seats, pay in every disorder that a provider knows, and give most seats back, so that the fight goes on;
+//! meanwhile faults are fired by a plan. In the end every viewer's map is the ledger's, every history obeys the delta
+//! rule, and the books are right.
+
+mod stage;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use clap::Args;
+use serde_json::json;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::goals::{Goal, Time, float};
+use super::harness::Watch;
+use super::report::{Audit, FaultLine, Machine, Payments, Ratios, Report, Viewers, commit};
+use super::sale::arrivals::{self, Pace};
+use super::sale::figures::Figures;
+use super::sale::shopping::Shopping;
+use super::sale::{AT_REST_WITHIN, CLAIM, Mix, Share, upsets};
+use super::strikes::{FaultFlags, Ground, Plan};
+use super::{Common, say};
+use crate::audit::{AuditOptions, Sources, audit};
+use crate::crowd::Holds;
+use crate::provider::Shapes;
+use crate::viewers::{Habits, Herd};
+use stage::{Resident, Stage};
+
+/// Flags of `loadtest run thundering-herd`.
+#[derive(Debug, Clone, Args)]
+pub struct ThunderingHerd {
+    #[command(flatten)]
+    pub common: Common,
+    /// Who looks at the map, at two gateways.
+    #[arg(long, env = "SEATWIRE_RUN_VIEWERS", default_value_t = 2_000, value_name = "N",
+          value_parser = clap::value_parser!(u32).range(1..=200_000))]
+    pub viewers: u32,
+    /// All viewers and the first buyers come within this time of the opening.
+    #[arg(long, env = "SEATWIRE_RUN_WITHIN", default_value = "5s", value_name = "TIME")]
+    pub within: Time,
+    /// Of the viewers, those that drop, stall or hide, a third each.
+    #[arg(long, env = "SEATWIRE_RUN_RESTLESS", default_value_t = 30, value_name = "PERCENT",
+          value_parser = clap::value_parser!(u8).range(0..=99))]
+    pub restless: u8,
+    /// Processes that play the viewers [default: one for every 5,000].
+    #[arg(long, env = "SEATWIRE_RUN_PROCESSES", value_name = "N")]
+    pub processes: Option<usize>,
+    /// Who buys from the opening on; later there are never more at a time.
+    #[arg(long, env = "SEATWIRE_RUN_BUYERS", default_value_t = 150, value_name = "N",
+          value_parser = clap::value_parser!(u32).range(1..=5_000))]
+    pub buyers: u32,
+    /// Who comes to buy later, each second.
+    #[arg(long, env = "SEATWIRE_RUN_BUYERS_PER_SECOND", default_value_t = 20.0, value_name = "N")]
+    pub buyers_per_second: f64,
+    /// The load goes on until so many attempts for seats that others want too.
+    #[arg(long, env = "SEATWIRE_RUN_ATTEMPTS", default_value_t = 5_000, value_name = "N")]
+    pub attempts: u64,
+    /// And at least so long.
+    #[arg(long, env = "SEATWIRE_RUN_LENGTH", default_value = "20s", value_name = "TIME")]
+    pub length: Time,
+    /// Seats of the show.
+    #[arg(long, env = "SEATWIRE_RUN_SEATS", default_value_t = 2_000, value_name = "N",
+          value_parser = clap::value_parser!(u32).range(500..=20_000))]
+    pub seats: u32,
+    /// Of these, the good ones that everybody fights for.
+    #[arg(long, env = "SEATWIRE_RUN_HOT", default_value_t = 150, value_name = "N",
+          value_parser = clap::value_parser!(u32).range(20..=300))]
+    pub hot: u32,
+    /// Of granted, refused, expired, booked, rescued and refunded at least so many each [default: a 500th of the attempts].
+    #[arg(long, env = "SEATWIRE_RUN_MIN_EACH", value_name = "N")]
+    pub min_each: Option<u64>,
+    /// Whose API the simulated payment provider speaks.
+    #[arg(long, env = "SEATWIRE_RUN_PROVIDER", value_enum, default_value_t, value_name = "NAME")]
+    pub provider: Shapes,
+    #[command(flatten)]
+    pub faults: FaultFlags,
+}
+
+/// Runs it.
+///
+/// # Errors
+/// When the stack or the viewers do not start. Everything else is in the report.
+pub async fn run(args: &ThunderingHerd, stop: &CancellationToken) -> anyhow::Result<Report> {
+    let (seed, plan) = (args.common.seed(), args.faults.plan()?);
+    let (viewers, wanted) = (args.viewers, plan.wanted());
+    say(&format!(
+        "thundering-herd, --seed {seed}: {viewers} viewers, {} contended attempts, {wanted} faults",
+        args.attempts
+    ));
+    let calibration = args.common.calibration().await?;
+    say("starting a private stack");
+    let mut stage = Stage::set(args, wanted > 0).await?;
+    let plan = if stage.stack.has_clocks() { plan } else { plan.without_clocks() };
+    let resident = stage.resident();
+    let mut herd = stage.herd(args, seed).await?;
+    let doors = stage.opens_at;
+    tokio::time::sleep(doors.duration_since(SystemTime::now()).unwrap_or_default()).await;
+
+    say("the doors are open");
+    let watch = Watch::begin()?;
+    let (over, began, cpu_before) = (CancellationToken::new(), Instant::now(), stage.gateways_cpu());
+    let _ends_with_this = over.clone().drop_guard();
+    let crowd = stage.crowd(&stage.stack.addresses()).await?;
+    let shopping = Shopping::empty(crowd, CLAIM, stop.clone()).fight(args.hot, args.hot / 3);
+    let shopping = Arc::new(shopping);
+    let upsets = tokio::spawn(upsets::run(stage.stack.addresses().provider.clone(), seed, over.clone()));
+    let pace = Pace {
+        herd: args.buyers,
+        within: args.within.0,
+        per_second: args.buyers_per_second,
+        most: usize::try_from(args.buyers)?,
+    };
+    let buyers = arrivals::come(Arc::clone(&shopping), pace, (mix(), seed), watch.behind.clone(), over.clone());
+    let buyers = tokio::spawn(buyers);
+
+    let load = load(args, &mut stage, &mut herd, &shopping, (began, plan, seed, resident), stop).await?;
+    let duration_s = watch.seconds();
+    let frames = herd.progress().frames;
+    let gateways_cpu = stage.gateways_cpu().saturating_sub(cpu_before);
+    let Load { faults, gateways_grew } = load;
+    herd.settle().await?;
+    over.cancel();
+    let turned_away = buyers.await?;
+    upsets.await?;
+
+    say("waiting for rest, then the audit");
+    let sources = Sources::from(&stage.stack.addresses());
+    stage.end_steps(&faults)?;
+    let audited = audit(sources.clone(), AuditOptions::default().wait(AT_REST_WITHIN)).await?;
+    let figures = Figures::read(&sources, &stage.stack.folder().join("provider")).await?;
+    let mut told = shopping.crowd.check_told(&sources).await?;
+    told.push(figures.webhooks.clone());
+    let (position, statuses) = stage.at_rest().await?;
+    let seen = herd.compare(position, &statuses, &watch.behind).await?;
+    told.extend(seen.checks);
+    told.push(stage.watchers_check().await);
+    for error in &seen.errors {
+        say(&format!("a viewer: {error}"));
+    }
+    let harness = watch.end(seen.cpu, args.common.limits.max_behind.0, duration_s);
+    let holds = shopping.crowd.holds();
+    let mut goals = goals(args, &holds, &figures.payments, &seen.viewers);
+    goals.push(Goal::at_least("faults that met work", wanted as u64, faults.len() as u64));
+    let back = faults.iter().filter(|fault| fault.back_to_normal_s.is_some()).count();
+    goals.push(Goal::at_least("faults after which all was right", faults.len() as u64, back as u64));
+    let whole = faults.is_empty().then_some(float(gateways_cpu) / 1_000.0 / float(frames.max(1)));
+    let ratios = calibration.as_ref().map(|machine| Ratios {
+        cpu_per_frame: whole.map(|us| us / machine.send_us),
+        frames_per_s: Some(float(frames) / duration_s / machine.frames_per_s),
+        holds: Some(float(holds.attempts()) / duration_s / machine.redis_holds_per_s),
+        bookings: Some(float(shopping.crowd.told.confirmed() as u64) / duration_s / machine.pg_transactions_per_s),
+    });
+    let report = Report {
+        scenario: "thundering-herd",
+        seed,
+        commit: commit(),
+        machine: Machine::here(),
+        options: json!({
+            "viewers": viewers, "within_s": args.within.0.as_secs_f64(), "restless_percent": args.restless,
+            "buyers": args.buyers, "buyers_per_second": args.buyers_per_second, "attempts": args.attempts,
+            "seats": args.seats, "hot": args.hot, "faults": wanted, "overlapping_percent": args.faults.overlapping,
+            "provider": args.provider.name(), "gateways": stage::GATEWAYS, "cores": stage::CORES,
+            "buyers_turned_away": turned_away,
+        }),
+        duration_s,
+        counts: false,
+        goals,
+        audit: Audit::new(audited, told),
+        viewers: Some(seen.viewers),
+        lag_ms: seen.lag,
+        join_ms: seen.joins,
+        hold_ms: shopping.crowd.hold_times.spread(),
+        holds: Some(holds),
+        payments: Some(figures.payments),
+        calibration,
+        ratios,
+        rss_kib_per_viewer: gateways_grew.map(|kib| float(kib) / f64::from(viewers)),
+        harness,
+        faults,
+    };
+    let report = report.judged(&args.common.limits);
+    stage.stack.shutdown().await;
+    Ok(report)
+}
+
+/// What was seen while it lasted.
+struct Load {
+    faults: Vec<FaultLine>,
+    /// KiB, while the viewers came.
+    gateways_grew: Option<u64>,
+}
+
+/// Until there were enough attempts, and all faults.
+async fn load(
+    args: &ThunderingHerd,
+    stage: &mut Stage,
+    herd: &mut Herd,
+    shopping: &Shopping,
+    (began, plan, seed, resident): (Instant, Plan, u64, Resident),
+    stop: &CancellationToken,
+) -> anyhow::Result<Load> {
+    let (redis, mut redis_moved) = watch::channel(stage.stack.redis().url());
+    let (normal, all_here) = (Arc::clone(&stage.normal), began + args.within.0 + Duration::from_secs(2));
+    let mut gateways_grew = None;
+    let purchases = || shopping.crowd.told.confirmed();
+    let (in_flight, stack) = (&shopping.crowd.in_flight, &mut stage.stack);
+    let ground = Ground { stack, normal: &normal, in_flight, purchases: &purchases, redis, began };
+    let mut striking = std::pin::pin!(async {
+        // Faults meet a full house.
+        tokio::time::sleep_until(all_here.into()).await;
+        ground.strike(plan, seed, stop).await
+    });
+    let mut faults = None;
+    let mut look = tokio::time::interval(LOOK_EVERY);
+    let mut told = Instant::now();
+    loop {
+        tokio::select! {
+            struck = &mut striking, if faults.is_none() => faults = Some(struck),
+            _ = look.tick() => {}
+            Ok(()) = redis_moved.changed() => {
+                let url = redis_moved.borrow_and_update().clone();
+                herd.listen(&url).await?;
+            }
+        }
+        let everybody_came = Instant::now() >= all_here;
+        if gateways_grew.is_none() && everybody_came {
+            gateways_grew = Some(resident.grown());
+        }
+        if told.elapsed() >= TELL_EVERY {
+            told = Instant::now();
+            tell(began, herd, shopping);
+        }
+        let enough = shopping.crowd.holds().contended >= args.attempts && began.elapsed() >= args.length.0;
+        if stop.is_cancelled() || (enough && faults.is_some() && everybody_came) {
+            break;
+        }
+    }
+    let faults = match faults {
+        Some(faults) => faults,
+        // Stopped: a fault that is in effect is taken away first.
+        None => striking.await,
+    };
+    Ok(Load { faults, gateways_grew })
+}
+
+/// More of what a crowd does without paying than at an ordinary sale; most that is paid is given back.
+fn mix() -> Mix {
+    let share = |percent| Share::percent(percent);
+    Mix {
+        duplicates: share(13),
+        late: share(12),
+        wrong_amount: share(3),
+        double: share(3),
+        unannounced: share(2),
+        declined: share(3),
+        cancelled: share(5),
+        abandoned: share(25),
+    }
+}
+
+/// A third each.
+fn habits(restless: u8) -> Habits {
+    let (drop, stall) = (restless.div_ceil(3), restless / 3);
+    Habits { drop, stall, hide: restless.saturating_sub(drop + stall) }
+}
+
+fn goals(args: &ThunderingHerd, holds: &Holds, payments: &Payments, viewers: &Viewers) -> Vec<Goal> {
+    let each = args.min_each.unwrap_or(args.attempts / 500).max(1);
+    let outcomes = [
+        ("granted", holds.granted),
+        ("refused", holds.refused),
+        ("expired", holds.expired),
+        ("booked", payments.booked),
+        ("rescued", payments.rescued),
+        ("refunded", payments.refunded),
+    ];
+    let mut goals = vec![
+        Goal::at_least("contended attempts", args.attempts, holds.contended),
+        Goal::at_least("viewers connected", args.viewers.into(), viewers.connected),
+    ];
+    goals.extend(outcomes.map(|(name, count)| Goal::at_least(name, each, count)));
+    goals
+}
+
+fn tell(began: Instant, herd: &Herd, shopping: &Shopping) {
+    let (progress, holds, seconds) = (herd.progress(), shopping.crowd.holds(), began.elapsed().as_secs());
+    let (played, again) = shopping.played();
+    let confirmed = shopping.crowd.told.confirmed();
+    say(&format!(
+        "{seconds} s: {} viewers live, {} frames; {} contended of {} attempts; {confirmed} confirmed, {played} purchases over, \
+         {again} begun anew",
+        progress.live,
+        progress.frames,
+        holds.contended,
+        holds.attempts()
+    ));
+}
+
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+const TELL_EVERY: Duration = Duration::from_secs(5);
