@@ -65,7 +65,7 @@ async fn measure(
     args: &BenchArgs,
 ) -> anyhow::Result<(Vec<Pass>, Vec<Pass>)> {
     let length = Duration::from_secs(args.seconds.max(load.seconds_min));
-    let batches = (length.as_secs() + 3) * (args.rounds as u64 + 1) * u64::from(load.batches_per_second);
+    let batches = (length.as_secs() + 4) * (args.rounds as u64 + 1) * u64::from(load.batches_per_second);
     let mut publisher = Publisher::new(&edge.rig, shows, batches / load.shows as u64 + 1_000).await?;
     let published: Vec<_> = publisher.published().map(|(show, times)| (show, times.clone())).collect();
     let mut crowd = block_in_place(|| edge.crowd(load.viewers, shows, &published))?;
@@ -104,7 +104,7 @@ async fn saturate(
     report: &mut Report,
 ) -> anyhow::Result<()> {
     let length = Duration::from_secs(args.seconds);
-    let batches = (args.seconds + 3) * (args.rounds as u64 + 1) * u64::from(what.batches_per_second);
+    let batches = (args.seconds + 4) * (args.rounds as u64 + 1) * u64::from(what.batches_per_second);
     let mut publisher = Publisher::new(&edge.rig, shows, batches / what.shows as u64 + 1_000).await?;
     let mut crowd = block_in_place(|| edge.crowd(what.viewers, shows, &[]))?;
     let mut bare = Crowd::new()?;
