@@ -5,38 +5,29 @@
 //! `make failpoints`. `SEATWIRE_TEST_FAILPOINTS=claim.,settle.` takes only names that begin so.
 
 mod control;
+mod lane;
 mod names;
 mod rig;
 mod routes;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use seatwire_loadtest::launcher::{Service, StackOptions};
+use futures_util::future::join_all;
 
-use crate::shop::Shop;
-use control::{Action, Control};
-use rig::Rig;
-use routes::{Ended, ROUTES, Route};
+use crate::{shop, support};
+use control::Action;
+use lane::{At, Lane};
+use routes::{ROUTES, Route};
 
-/// Longer than a restart of the core, so that a hold outlives it.
-const OPTIONS: [(&str, u64); 4] = [
-    ("SEATWIRE_HOLD_MS", 6_000),
-    ("SEATWIRE_HOLD_GRACE_MS", 300),
-    ("SEATWIRE_CLAIM_MS", 6_000),
-    ("SEATWIRE_PAYING_MS", 6_000),
-];
-/// Some places only a worker's round leads to.
-const FIRES_WITHIN: Duration = Duration::from_secs(20);
-/// Some only a core's start: one that did not fire until then is given another.
-const STARTS_AFTER: Duration = Duration::from_secs(2);
-/// A payment that is settled together with somebody else's passes other places than one alone: then once more.
-const STRIKES_AGAIN: usize = 2;
-const NEVER_FIRED: &str = "never fired";
-/// Books are looked at after so many faults, and at the end.
+/// Stacks side by side, as many as two cores can feed.
+const LANES: u64 = 4;
+/// Books are looked at after so many faults of a lane, and at the end.
 const AUDIT_EVERY: usize = 40;
 
 /// What a route does without a fault.
+#[derive(Clone)]
 struct Known {
     route: &'static Route,
     end: String,
@@ -44,118 +35,107 @@ struct Known {
     passes: BTreeSet<String>,
 }
 
+/// What is left to do, and what went wrong, in words.
+#[derive(Default)]
+struct Work {
+    routes: Mutex<Vec<&'static Route>>,
+    known: Mutex<Vec<Known>>,
+    names: Mutex<Vec<String>>,
+    faults: Mutex<usize>,
+    failed: Mutex<Vec<String>>,
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs a core with failpoints: make failpoints"]
 async fn a_fault_at_any_failpoint_changes_no_end() {
-    let control = Control::new();
-    let options = StackOptions::new().env(Service::Core, "SEATWIRE_FAILPOINTS", control.folder().display());
-    let mail = control.folder().join("mail");
-    let options = options.env(Service::Core, "SEATWIRE_MAIL_URL", format!("file:{}", mail.display()));
-    let options = OPTIONS.iter().fold(options, |options, (name, ms)| options.env(Service::Core, *name, ms));
-    let mut shop = Shop::open(options).await;
-    let rig = Rig::of(&shop, mail).await;
-    let at = shop.at.clone();
-    let failed = tokio::select! {
-        failed = run(&rig, &control, &at) => failed,
-        () = rig.keep_up(&mut shop.stack) => Vec::new(),
-    };
-    rig.check_told().await;
-    shop.audit(&[("confirmed", 1)]).await;
-    assert!(failed.is_empty(), "{} failed:\n{}", failed.len(), failed.join("\n"));
-    shop.stack.shutdown().await;
-}
-
-/// Every name, with every action; what failed, in words.
-async fn run(rig: &Rig, control: &Control, at: &seatwire_loadtest::launcher::Addresses) -> Vec<String> {
-    let mut failed = Vec::new();
-    let known = survey(rig, control, &mut failed).await;
-    let wanted = wanted();
+    let _turn = shop::TURN.lock().await;
+    let (start, wanted) = (Instant::now(), wanted());
+    let mut lanes = Vec::new();
+    // One after the other: the first map of a large show takes all that a machine has.
+    for _ in 0..support::number("SEATWIRE_TEST_LANES", LANES).min(wanted.len() as u64) {
+        lanes.push(Lane::open().await);
+    }
+    let mut work = Work { routes: Mutex::new(ROUTES.iter().rev().collect()), ..Work::default() };
+    join_all(lanes.iter_mut().map(|lane| lane.work(async |at| work.survey(at).await))).await;
     println!("{} failpoints x {} actions", wanted.len(), Action::ALL.len());
     println!("{:<34} {:<7} {:<17} {:>6}  end", "failpoint", "action", "route", "ms");
-    let mut faults = 0;
-    for name in &wanted {
-        let through = known.iter().filter(|known| known.passes.contains(name)).min_by_key(|known| known.took);
-        let Some(known) = through else {
-            failed.push(format!("{name}: no route leads there"));
-            continue;
-        };
-        for action in Action::ALL {
-            let start = Instant::now();
-            let mut result = strike(rig, control, known, name, action).await;
-            for _ in 0..STRIKES_AGAIN {
-                if !matches!(&result, Err(error) if error == NEVER_FIRED) {
-                    break;
+    work.plan(&wanted);
+    join_all(lanes.iter_mut().map(|lane| lane.work(async |at| work.strike(at).await))).await;
+    let told: usize = join_all(lanes.into_iter().map(Lane::close)).await.into_iter().sum();
+    let (faults, failed) = (work.faults.into_inner().unwrap(), work.failed.into_inner().unwrap());
+    println!(
+        "{} failpoints, {faults} faults, {} not as they should be, {told} confirmed and kept, {:.1} minutes",
+        wanted.len(),
+        failed.len(),
+        start.elapsed().as_secs_f64() / 60.0
+    );
+    assert!(failed.is_empty(), "{} failed:\n{}", failed.len(), failed.join("\n"));
+}
+
+impl Work {
+    /// Walks routes without a fault.
+    async fn survey(&self, at: &At<'_>) {
+        while let Some(route) = next(&self.routes) {
+            match at.survey(route).await {
+                Ok(known) => {
+                    let Known { end, took, passes, .. } = &known;
+                    println!("{:<17} {:>6} ms, {:>3} places: {end}", route.0, took.as_millis(), passes.len());
+                    self.known.lock().unwrap().push(known);
                 }
-                result = strike(rig, control, known, name, action).await;
-            }
-            let took = start.elapsed().as_millis();
-            let end = result.as_ref().unwrap_or_else(|error| error);
-            println!("{name:<34} {action:<7} {:<17} {took:>6}  {end}", known.route.0);
-            if let Err(error) = result {
-                failed.push(format!("{name} {action} on {}: {error}", known.route.0));
-            }
-            faults += 1;
-            if faults % AUDIT_EVERY == 0 {
-                failed.extend(audited(at).await.err());
+                Err(error) => self.note(format!("{} without a fault: {error}", route.0)),
             }
         }
     }
-    println!("{faults} faults, {} confirmed and kept", rig.check_told().await);
-    failed
-}
 
-/// Walks every route without a fault.
-async fn survey(rig: &Rig, control: &Control, failed: &mut Vec<String>) -> Vec<Known> {
-    let mut known = Vec::new();
-    for route in ROUTES {
-        control.forget_reached();
-        rig.restart_core().await;
-        let start = Instant::now();
-        match route.1(rig).await {
-            Ok(end) => {
-                let (took, passes) = (start.elapsed(), control.reached());
-                println!("{:<17} {:>6} ms, {:>3} places: {end}", route.0, took.as_millis(), passes.len());
-                known.push(Known { route, end, took, passes });
+    /// Names in the order in which they are taken from the end: those that take longest first, so that no lane is left
+    /// alone with them.
+    fn plan(&mut self, wanted: &[String]) {
+        let mut names = wanted.to_vec();
+        names.sort_by_cached_key(|name| (self.known(name).map(|known| known.took), std::cmp::Reverse(name.clone())));
+        *self.names.get_mut().unwrap() = names;
+    }
+
+    /// Every action at names that nobody else has taken.
+    async fn strike(&self, at: &At<'_>) {
+        let mut faults = 0;
+        while let Some(name) = next(&self.names) {
+            let Some(known) = self.known(&name) else {
+                self.note(format!("{name}: no route leads there"));
+                continue;
+            };
+            for action in Action::ALL {
+                let start = Instant::now();
+                let result = at.strike(&known, &name, action).await;
+                let took = start.elapsed().as_millis();
+                let end = result.as_ref().unwrap_or_else(|error| error);
+                println!("{name:<34} {action:<7} {:<17} {took:>6}  {end}", known.route.0);
+                if let Err(error) = result {
+                    self.note(format!("{name} {action} on {}: {error}", known.route.0));
+                }
+                *self.faults.lock().unwrap() += 1;
+                faults += 1;
+                if faults % AUDIT_EVERY == 0
+                    && let Err(error) = at.audited().await
+                {
+                    self.note(error);
+                }
             }
-            Err(error) => failed.push(format!("{} without a fault: {error}", route.0)),
         }
     }
-    known
-}
 
-/// One fault on a route, beside somebody else's purchase.
-async fn strike(rig: &Rig, control: &Control, known: &Known, name: &str, action: Action) -> Ended {
-    control.arm(name, action);
-    let beside = async {
-        // Whoever holds something when Redis loses everything has to begin anew.
-        if known.route.0 == "load" { Ok("Confirmed []".to_owned()) } else { routes::purchase(rig).await }
-    };
-    let (end, beside) = tokio::join!(known.route.1(rig), beside);
-    let (end, beside) = (end?, beside.map_err(|error| format!("the purchase beside it: {error}"))?);
-    let (over, mut restarted) = (Instant::now(), false);
-    while !control.has_fired() && over.elapsed() < FIRES_WITHIN {
-        if over.elapsed() > STARTS_AFTER && !restarted {
-            restarted = true;
-            rig.restart_core().await;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
+    /// The shortest way to a place.
+    fn known(&self, name: &str) -> Option<Known> {
+        let known = self.known.lock().unwrap();
+        known.iter().filter(|known| known.passes.contains(name)).min_by_key(|known| known.took).cloned()
     }
-    let fired = control.has_fired();
-    control.disarm();
-    rig.core_is_ready().await;
-    match () {
-        () if !fired => Err(NEVER_FIRED.to_owned()),
-        () if end != known.end => Err(format!("ended as {end}, and without a fault as {}", known.end)),
-        () if !beside.starts_with("Confirmed") => Err(format!("the purchase beside it: {beside}")),
-        () => Ok(end),
+
+    fn note(&self, failure: String) {
+        self.failed.lock().unwrap().push(failure);
     }
 }
 
-async fn audited(at: &seatwire_loadtest::launcher::Addresses) -> Result<(), String> {
-    use seatwire_loadtest::audit::{AuditOptions, audit};
-    let report = audit(at, AuditOptions::default().wait(Duration::from_secs(60))).await;
-    let clean = report.and_then(seatwire_loadtest::audit::AuditReport::into_clean);
-    clean.map(drop).map_err(|error| format!("audit: {error:#}"))
+fn next<T>(queue: &Mutex<Vec<T>>) -> Option<T> {
+    queue.lock().unwrap().pop()
 }
 
 /// The names of the code that a route has to lead to.

@@ -29,7 +29,7 @@ pub(crate) struct Shop {
     rows: Mutex<VecDeque<Vec<u32>>>,
     visits: Mutex<Vec<Arc<ViewerClient>>>,
     /// Last: the next shop opens when this one is gone.
-    _turn: MutexGuard<'static, ()>,
+    _turn: Option<MutexGuard<'static, ()>>,
 }
 
 /// One shop at a time: a run of kills beside it would make every deadline a matter of luck.
@@ -53,6 +53,11 @@ pub(crate) struct Customer {
 impl Shop {
     pub(crate) async fn open(options: StackOptions) -> Self {
         let turn = TURN.lock().await;
+        Self { _turn: Some(turn), ..Self::beside_others(options).await }
+    }
+
+    /// For a test that has the turn and opens several.
+    pub(crate) async fn beside_others(options: StackOptions) -> Self {
         let stack = Stack::start(options).await.expect("the stack starts");
         let at = stack.addresses();
         let http = Http::default();
@@ -71,7 +76,7 @@ impl Shop {
             (seats.len() >= 8).then_some(seats)
         });
         let rows = Mutex::new(rows.collect());
-        Self { stack, at, show, rows, layout, visits: Mutex::default(), _turn: turn }
+        Self { stack, at, show, rows, layout, visits: Mutex::default(), _turn: None }
     }
 
     /// The first `count` seats of a row that nobody else uses.

@@ -25,7 +25,7 @@ pub(super) struct Rig {
     pub(super) show: ShowId,
     /// A show on sale that nobody buys from.
     pub(super) other: ShowId,
-    at: Addresses,
+    pub(super) at: Addresses,
     ledger: tokio_postgres::Client,
     seats: Mutex<VecDeque<Vec<u32>>>,
     visitors: AtomicU64,
@@ -181,6 +181,17 @@ impl Rig {
 
     pub(super) async fn count(&self, query: &str) -> i64 {
         self.ledger.query_one(query, &[]).await.unwrap().get(0)
+    }
+
+    /// Waits until nothing is under way any more: all events told, all changes on the map, no hold left.
+    pub(super) async fn comes_to_rest(&self) -> Result<(), String> {
+        let open = "SELECT (SELECT count(*) FROM outbox WHERE applied_at IS NULL AND parked_at IS NULL)
+            + (SELECT count(*) FROM booking_events WHERE bus_next_try_at IS NOT NULL OR mail_next_try_at IS NOT NULL)";
+        let locks = [self.show, self.other].map(|show| format!("seat_lock:{{{}}}:{show}", show.bucket()));
+        self.eventually("rest", async || {
+            self.count(open).await == 0 && self.redis::<i64>(redis::cmd("EXISTS").arg(&locks)).await == 0
+        })
+        .await
     }
 
     pub(super) async fn now_ms(&self) -> i64 {

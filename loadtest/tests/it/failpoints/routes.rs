@@ -29,6 +29,7 @@ pub(super) const ROUTES: &[Route] = routes![
     purchase,
     told,
     browse,
+    lapse,
     second_pending,
     cancel_pending,
     cancel_confirmed,
@@ -176,37 +177,56 @@ async fn told(rig: &Rig) -> Ended {
     Ok(end)
 }
 
+/// A hold, more time for it, and given back.
 async fn browse(rig: &Rig) -> Ended {
     let who = rig.visitor().await;
-    let (first, second) = (hold(rig, &who).await?, hold(rig, &who).await?);
+    let held = hold(rig, &who).await?;
     let key = new_key();
-    let extend = || who.client.extend(rig.show, &key, first.hold);
+    let extend = || who.client.extend(rig.show, &key, held.hold);
     let extended = who.client.persist(PATIENCE, extend).await.map_err(said)?;
-    let release = || who.client.release(rig.show, first.hold);
-    // Released by an earlier try whose answer was lost.
-    match who.client.persist(PATIENCE, release).await {
-        Ok(_) => {}
-        Err(error) if matches!(error.code, ErrorCode::Gone | ErrorCode::NotOwner) => {}
-        Err(error) => return Err(said(error)),
-    }
-    rig.eventually("the end of a hold", async || {
-        let own = who.client.persist(PATIENCE, || who.client.own_holds(rig.show)).await;
-        own.is_ok_and(|(holds, _)| holds.iter().all(|hold| hold.hold != second.hold && hold.hold != first.hold))
-    })
-    .await?;
-    Ok(format!("released with {} extensions left, the other expired", extended.extensions_left))
+    give_back(rig, &who, &held).await?;
+    Ok(format!("released with {} extensions left", extended.extensions_left))
 }
 
-/// One pending booking a customer and show: the second is refused, and its hold can be used again after the first ended.
+/// A hold that is left alone.
+async fn lapse(rig: &Rig) -> Ended {
+    let who = rig.visitor().await;
+    let held = hold(rig, &who).await?;
+    over(rig, &who, &held).await?;
+    Ok("expired".to_owned())
+}
+
+async fn give_back(rig: &Rig, who: &Visitor, held: &HoldInfo) -> Result<(), String> {
+    match who.client.persist(PATIENCE, || who.client.release(rig.show, held.hold)).await {
+        Ok(_) => {}
+        // Released by an earlier try whose answer was lost.
+        Err(error) if matches!(error.code, ErrorCode::Gone | ErrorCode::NotOwner) => {}
+        // Nobody could take the attempt to book back: it ends by itself.
+        Err(error) if error.code == ErrorCode::InPayment => {}
+        Err(error) => return Err(said(error)),
+    }
+    over(rig, who, held).await
+}
+
+async fn over(rig: &Rig, who: &Visitor, held: &HoldInfo) -> Result<(), String> {
+    rig.eventually("the end of a hold", async || {
+        let own = who.client.persist(PATIENCE, || who.client.own_holds(rig.show)).await;
+        own.is_ok_and(|(holds, _)| holds.iter().all(|hold| hold.hold != held.hold))
+    })
+    .await
+}
+
+/// One pending booking a customer and show: the second is refused, and its hold can be used again.
 async fn second_pending(rig: &Rig) -> Ended {
     let who = rig.visitor().await;
     let first = book(rig, &who).await?;
-    let refused = book(rig, &who).await;
+    let (held, key) = (hold(rig, &who).await?, new_key());
+    let second = || who.client.book(rig.show, &key, held.hold, "ann@example.com");
+    let refused = who.client.persist(PATIENCE, second).await;
+    let refused = refused.is_err_and(|error| error.code == ErrorCode::Limit);
+    give_back(rig, &who, &held).await?;
     let cancelled = cancel(&who, &first).await?;
-    Ok(format!(
-        "{} {cancelled}",
-        if refused.is_err_and(|why| why.contains("Limit")) { "refused" } else { "not refused" }
-    ))
+    Ok(format!("{} {cancelled}", if refused { "refused" } else { "not refused" }))
 }
 
 async fn cancel(who: &Visitor, booking: &BookingInfo) -> Ended {
@@ -301,11 +321,19 @@ async fn load(rig: &Rig) -> Ended {
     purchase(rig).await
 }
 
+/// The booking's time is over at once, and a core sees to its end.
+async fn expire(rig: &Rig, who: &Visitor, booking: &BookingInfo) -> Result<(), String> {
+    let id = booking.booking.to_hex();
+    rig.sql(&format!("UPDATE bookings SET expires_at = clock_timestamp() WHERE id = '{id}' AND state = 'PENDING'"))
+        .await;
+    until(who, booking, |info| info.state == BookingState::Expired).await.map(drop)
+}
+
 /// Paid after its time: the seats are free, so the booking gets them.
 async fn late(rig: &Rig) -> Ended {
     let who = rig.visitor().await;
     let booking = book(rig, &who).await?;
-    until(&who, &booking, |info| info.state == BookingState::Expired).await?;
+    expire(rig, &who, &booking).await?;
     pays(&who, &booking, &PayOptions::default()).await?;
     let end = until(&who, &booking, is_confirmed).await?;
     rig.told_confirmed(booking.booking);
@@ -316,7 +344,7 @@ async fn late(rig: &Rig) -> Ended {
 async fn late_refused(rig: &Rig) -> Ended {
     let (who, other) = (rig.visitor().await, rig.visitor().await);
     let booking = book(rig, &who).await?;
-    until(&who, &booking, |info| info.state == BookingState::Expired).await?;
+    expire(rig, &who, &booking).await?;
     let seats: Vec<u32> = booking.seats.iter().map(|seat| seat.0).take(1).collect();
     let (hold_key, book_key) = (new_key(), new_key());
     let hold = other.client.persist(PATIENCE, || other.client.hold(rig.show, &hold_key, &seats)).await.map_err(said)?;

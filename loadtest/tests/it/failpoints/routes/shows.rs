@@ -28,7 +28,7 @@ pub(super) async fn cancelled_show(rig: &Rig) -> Ended {
 /// them.
 pub(super) async fn wrong_map(rig: &Rig) -> Ended {
     let (who, show) = (rig.visitor().await, rig.other);
-    who.client.watch(show).await.map_err(|error| error.to_string())?;
+    rig.eventually("a map", async || who.client.watch(show).await.is_ok()).await?;
     let of_show = |what: &str| format!("{what}:{{{}}}:{show}", show.bucket());
     let (status, owned, turn) = (of_show("seat_status"), of_show("owned_by"), of_show("scrubbed"));
     let right: Vec<i64> = rig.redis(redis::cmd("BITFIELD").arg(&status).arg(&["GET", "u2", "#0"])).await;
@@ -47,19 +47,19 @@ pub(super) async fn wrong_map(rig: &Rig) -> Ended {
     Ok("right again".to_owned())
 }
 
-/// A show that is over leaves Redis when a core starts.
+/// A show that is over leaves Redis when a core starts. One of its own: gateways keep the map of a show that somebody
+/// watched for minutes.
 pub(super) async fn unload(rig: &Rig) -> Ended {
-    let other = rig.other.get();
-    // Loaded without a viewer: who watches a show keeps it.
-    rig.admin(&format!("shows/{other}/reload"), &json!({})).await?;
-    rig.sql(&format!("UPDATE shows SET starts_at = starts_at - interval '9 days' WHERE id = {other}")).await;
-    let loaded = format!("SELECT count(*) FROM show_streams WHERE show_id = {other} AND run_id <> ''");
-    let gone = rig
-        .eventually("the end of a map", async || {
-            rig.kill_core_if_idle().await;
-            rig.count(&loaded).await == 0
-        })
-        .await;
-    rig.sql(&format!("UPDATE shows SET starts_at = starts_at + interval '9 days' WHERE id = {other}")).await;
-    gone.map(|()| "unloaded".to_owned())
+    let show = rig.new_show().await;
+    rig.admin(&format!("shows/{show}/reload"), &json!({})).await?;
+    rig.sql(&format!("UPDATE shows SET starts_at = clock_timestamp() - interval '9 days' WHERE id = {show}")).await;
+    let loaded = format!("SELECT count(*) FROM show_streams WHERE show_id = {show} AND run_id <> ''");
+    rig.eventually("the end of a map", async || {
+        rig.kill_core_if_idle().await;
+        rig.count(&loaded).await == 0
+    })
+    .await?;
+    let map = format!("show:{{{}}}:{show}", show.bucket());
+    let left: i64 = rig.redis(redis::cmd("EXISTS").arg(&map)).await;
+    Ok(if left == 0 { "unloaded" } else { "marked, and its map is still there" }.to_owned())
 }
