@@ -33,6 +33,8 @@ struct Known {
     end: String,
     took: Duration,
     passes: BTreeSet<String>,
+    /// Those, and what workers pass when its customer is served already.
+    leads_to: BTreeSet<String>,
 }
 
 /// What is left to do, and what went wrong, in words.
@@ -123,10 +125,12 @@ impl Work {
         }
     }
 
-    /// The shortest way to a place.
+    /// The shortest way past a place; without one, the shortest that leads there in the end.
     fn known(&self, name: &str) -> Option<Known> {
         let known = self.known.lock().unwrap();
-        known.iter().filter(|known| known.passes.contains(name)).min_by_key(|known| known.took).cloned()
+        let passing = known.iter().filter(|known| known.passes.contains(name)).min_by_key(|known| known.took);
+        let leading = || known.iter().filter(|known| known.leads_to.contains(name)).min_by_key(|known| known.took);
+        passing.or_else(leading).cloned()
     }
 
     fn note(&self, failure: String) {

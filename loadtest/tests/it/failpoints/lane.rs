@@ -74,14 +74,15 @@ pub(super) struct At<'a> {
 }
 
 impl At<'_> {
-    /// Walks a route without a fault, until all that it set off is over: the places passed are its own.
+    /// Walks a route without a fault, and waits until all that it set off is over: no place is put down to the next route.
     pub(super) async fn survey(&self, route: &'static Route) -> Result<Known, String> {
         self.control.forget_reached();
         self.rig.restart_core().await;
         let start = Instant::now();
         let end = route.1(self.rig).await?;
+        let (took, passes) = (start.elapsed(), self.control.reached());
         self.rig.comes_to_rest().await?;
-        Ok(Known { route, end, took: start.elapsed(), passes: self.control.reached() })
+        Ok(Known { route, end, took, passes, leads_to: self.control.reached() })
     }
 
     /// One fault on a route. One that never fired is tried again.
