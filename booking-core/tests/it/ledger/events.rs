@@ -3,13 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use futures_util::future::BoxFuture;
 use redis::AsyncCommands;
 use redis::aio::MultiplexedConnection;
 use redis::streams::{StreamReadOptions, StreamReadReply};
-use seatwire_core::events::{EventBus, ExportConfig, Exporter, RedisBus, RedisBusConfig};
+use seatwire_core::events::{
+    BusAway, Document, EventBus, ExportConfig, Exporter, GroupLag, Published, RedisBus, RedisBusConfig, StreamId,
+};
 use seatwire_loadtest::launcher::Redis;
 use seatwire_protocol::command::{BookingInfo, CancelBooking};
 use serde_json::{Value, json};
+use tokio::sync::Notify;
 
 use super::rig::{Rig, customer, idempotency_key};
 
@@ -19,9 +23,45 @@ const UP: &str = include_str!("../../../../migrations/20261121170000_record_book
 const DOWN: &str = include_str!("../../../../migrations/20261121170000_record_booking_events/down.sql");
 
 fn exporter(rig: &Rig, redis: &Redis) -> Exporter {
+    exporter_to(rig, Arc::new(bus(redis)))
+}
+
+fn exporter_to(rig: &Rig, bus: Arc<dyn EventBus>) -> Exporter {
+    Exporter::new(ExportConfig::default(), rig.db.clone(), bus)
+}
+
+fn bus(redis: &Redis) -> RedisBus {
     let (url, stream) = (redis.url(), STREAM.to_owned());
-    let bus = RedisBus::new(RedisBusConfig { url, stream, length: 10_000, groups: vec![GROUP.to_owned()] }).unwrap();
-    Exporter::new(ExportConfig::default(), rig.db.clone(), Arc::new(bus) as Arc<dyn EventBus>)
+    RedisBus::new(RedisBusConfig { url, stream, length: 10_000, groups: vec![GROUP.to_owned()] }).unwrap()
+}
+
+/// The bus behind a gate: who publishes waits before it until somebody lets him through.
+struct Gated {
+    bus: RedisBus,
+    waits: Notify,
+    open: Notify,
+}
+
+impl EventBus for Gated {
+    fn look(&self) -> BoxFuture<'_, Result<StreamId, BusAway>> {
+        self.bus.look()
+    }
+
+    fn publish<'a>(
+        &'a self,
+        stream: &'a StreamId,
+        events: &'a [Document],
+    ) -> BoxFuture<'a, Result<Published, BusAway>> {
+        Box::pin(async move {
+            self.waits.notify_one();
+            self.open.notified().await;
+            self.bus.publish(stream, events).await
+        })
+    }
+
+    fn groups(&self) -> BoxFuture<'_, Result<Vec<GroupLag>, BusAway>> {
+        self.bus.groups()
+    }
 }
 
 async fn export_all(exporter: &Exporter) -> usize {
@@ -195,6 +235,39 @@ async fn a_bus_that_dies_or_forgets_loses_no_event() {
     let newest = |booking: &BookingInfo| consumer.newest[&booking.booking.to_hex()]["event"].clone();
     assert_eq!(newest(&cid), "Refunded");
     assert_eq!(consumer.newest.len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_that_one_exporter_has_taken_are_left_to_it_for_a_while() {
+    let (rig, redis) = (Rig::new().await, Redis::start().await.unwrap());
+    let gated = Arc::new(Gated { bus: bus(&redis), waits: Notify::new(), open: Notify::new() });
+    let (slow, other) = (exporter_to(&rig, Arc::clone(&gated) as Arc<dyn EventBus>), exporter(&rig, &redis));
+    let mut consumer = Consumer::default();
+
+    rig.buy("ann", &[0]).await;
+    let exporting = tokio::spawn({
+        let slow = slow.clone();
+        async move { slow.export_once().await }
+    });
+    gated.waits.notified().await;
+    assert_eq!(other.export_once().await.unwrap(), 0, "all are taken");
+    gated.open.notify_one();
+    assert_eq!(exporting.await.unwrap().unwrap(), 3);
+    consumer.read(&redis).await;
+    assert_eq!((consumer.seen.len(), consumer.deliveries), (3, 3), "each once");
+
+    // Who has taken them dies on the way to the bus: they are his no longer than a publication may last.
+    rig.buy("bob", &[1]).await;
+    let exporting = tokio::spawn(async move { slow.export_once().await });
+    gated.waits.notified().await;
+    exporting.abort();
+    assert_eq!(other.export_once().await.unwrap(), 0, "still his");
+    let over = "UPDATE booking_events SET bus_next_try_at = bus_next_try_at - interval '12 seconds'
+        WHERE bus_next_try_at IS NOT NULL";
+    assert_eq!(rig.sql.execute(over, &[]).await.unwrap(), 3);
+    assert_eq!(export_all(&other).await, 3);
+    consumer.read(&redis).await;
+    assert_eq!((consumer.seen.len(), consumer.deliveries), (6, 6));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -242,4 +242,22 @@ pub(super) const MONEY: &[Mutant] = &[
         suite: Suite::Core,
         tests: &["ledger::events::"],
     },
+    Mutant {
+        name: "export-taken",
+        guard: "an event that one exporter has taken is left to it for a while",
+        file: EVENTS,
+        old: "clock_timestamp() + $2 * interval '1 millisecond'\n                WHERE id IN (SELECT",
+        new: "clock_timestamp() + 0 * $2 * interval '1 millisecond'\n                WHERE id IN (SELECT",
+        suite: Suite::Core,
+        tests: &["ledger::events::events_that_one"],
+    },
+    Mutant {
+        name: "mail-done-mark",
+        guard: "an event that was mailed is marked",
+        file: EVENTS,
+        old: "SET mail_done_at = clock_timestamp(), mail_next_try_at = NULL",
+        new: "SET mail_done_at = clock_timestamp()",
+        suite: Suite::Core,
+        tests: &["ledger::mail::"],
+    },
 ];
