@@ -31,7 +31,7 @@ model:
 mutants:
 	cargo run --locked --package seatwire-mutants -- $(MUTANTS)
 
-# Kills the core, lets a step fail and repeats it, once at each named place between two effects: about 20 minutes on two
+# Kills the core, lets a step fail and repeats it, once at each named place between two effects: about 8 minutes on two
 # cores. The core with failpoints gets a folder of its own, beside the one that everything else uses. Some only:
 # SEATWIRE_TEST_FAILPOINTS=claim.,settle. make failpoints. See docs/FAULTS.md.
 failpoints:

@@ -25,6 +25,8 @@ use routes::{ROUTES, Route};
 const LANES: u64 = 4;
 /// Books are looked at after so many faults of a lane, and at the end.
 const AUDIT_EVERY: usize = 40;
+/// Places that a worker may pass beside any route, and the route that makes it.
+const MADE_BY: (&str, &str) = ("scrub_", "wrong_map");
 
 /// What a route does without a fault.
 #[derive(Clone)]
@@ -128,7 +130,9 @@ impl Work {
     /// The shortest way past a place; without one, the shortest that leads there in the end.
     fn known(&self, name: &str) -> Option<Known> {
         let known = self.known.lock().unwrap();
-        let passing = known.iter().filter(|known| known.passes.contains(name)).min_by_key(|known| known.took);
+        let made = |known: &Known| !name.starts_with(MADE_BY.0) || known.route.0 == MADE_BY.1;
+        let passing =
+            known.iter().filter(|known| made(known) && known.passes.contains(name)).min_by_key(|known| known.took);
         let leading = || known.iter().filter(|known| known.leads_to.contains(name)).min_by_key(|known| known.took);
         passing.or_else(leading).cloned()
     }
