@@ -60,11 +60,7 @@ pub(crate) struct Viewer {
 }
 
 /// A TCP connection from one of the loopback addresses, which loopback makes at once.
-pub(crate) fn connect(
-    to: SocketAddr,
-    number: usize,
-    receive_buffer: Option<usize>,
-) -> anyhow::Result<TcpStream> {
+pub(crate) fn connect(to: SocketAddr, number: usize, receive_buffer: Option<usize>) -> anyhow::Result<TcpStream> {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
     if let Some(bytes) = receive_buffer {
         socket.set_recv_buffer_size(bytes)?;
