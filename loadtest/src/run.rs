@@ -5,8 +5,11 @@ pub mod goals;
 pub mod harness;
 pub mod kills;
 pub mod late_payments;
+pub mod reconnect_storm;
 pub mod report;
+pub mod rolling_restart;
 pub mod sale;
+pub mod slow_viewers;
 pub mod strikes;
 pub mod thundering_herd;
 
@@ -40,6 +43,12 @@ pub struct RunArgs {
 enum Scenario {
     /// The doors open: viewers come within seconds, buyers fight for the good seats, faults by a plan.
     ThunderingHerd(Box<thundering_herd::ThunderingHerd>),
+    /// Everybody's connection drops at once; all come back within seconds and resume.
+    ReconnectStorm(Box<reconnect_storm::ReconnectStorm>),
+    /// Each gateway in turn is drained and restarted under load.
+    RollingRestart(Box<rolling_restart::RollingRestart>),
+    /// Half of the viewers stop reading again and again, and hinder nobody.
+    SlowViewers(Box<slow_viewers::SlowViewers>),
     /// Thousands of payments with every disorder of a provider, while servers are killed.
     LatePayments(Box<late_payments::LatePayments>),
 }
@@ -96,6 +105,9 @@ pub async fn run(args: RunArgs) -> anyhow::Result<()> {
     let stop = stop_on_signals()?;
     let (report, common) = match args.scenario {
         Scenario::ThunderingHerd(args) => (thundering_herd::run(&args, &stop).await?, args.common),
+        Scenario::ReconnectStorm(args) => (reconnect_storm::run(&args, &stop).await?, args.common),
+        Scenario::RollingRestart(args) => (rolling_restart::run(&args, &stop).await?, args.common),
+        Scenario::SlowViewers(args) => (slow_viewers::run(&args, &stop).await?, args.common),
         Scenario::LatePayments(args) => (late_payments::run(&args, &stop).await?, args.common),
     };
     publish(&report, common.json.as_deref())?;

@@ -76,6 +76,48 @@ pub struct ThunderingHerd {
     pub provider: Shapes,
     #[command(flatten)]
     pub faults: FaultFlags,
+    /// Instead of the restless share, by scenarios that are made of this one.
+    #[arg(skip)]
+    pub habits: Option<Habits>,
+}
+
+/// What scenarios that are made of this one add to it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Scene {
+    pub(super) name: &'static str,
+    pub(super) event: Option<Event>,
+}
+
+/// What happens once everybody is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Event {
+    /// All connections drop at once and come back within this time.
+    Scatter(Duration),
+    /// Each gateway in turn is restarted by SIGTERM.
+    RollingRestart,
+}
+
+impl ThunderingHerd {
+    /// A house full of viewers, some of whom buy; nobody is restless, nothing breaks.
+    pub(super) fn calm(common: &Common, viewers: u32) -> Self {
+        Self {
+            common: common.clone(),
+            viewers,
+            within: Time(Duration::from_secs(5)),
+            restless: 0,
+            processes: None,
+            buyers: 40,
+            buyers_per_second: 10.0,
+            attempts: 0,
+            length: Time(Duration::from_secs(20)),
+            seats: 2_000,
+            hot: 150,
+            min_each: Some(0),
+            provider: Shapes::default(),
+            faults: FaultFlags::default(),
+            habits: None,
+        }
+    }
 }
 
 /// Runs it.
@@ -83,15 +125,20 @@ pub struct ThunderingHerd {
 /// # Errors
 /// When the stack or the viewers do not start. Everything else is in the report.
 pub async fn run(args: &ThunderingHerd, stop: &CancellationToken) -> anyhow::Result<Report> {
+    play(args, Scene { name: "thundering-herd", event: None }, stop).await
+}
+
+/// The same for scenarios that are made of it.
+pub(super) async fn play(args: &ThunderingHerd, scene: Scene, stop: &CancellationToken) -> anyhow::Result<Report> {
     let (seed, plan) = (args.common.seed(), args.faults.plan()?);
     let (viewers, wanted) = (args.viewers, plan.wanted());
     say(&format!(
-        "thundering-herd, --seed {seed}: {viewers} viewers, {} contended attempts, {wanted} faults",
-        args.attempts
+        "{}, --seed {seed}: {viewers} viewers, {} contended attempts, {wanted} faults",
+        scene.name, args.attempts
     ));
     let calibration = args.common.calibration().await?;
     say("starting a private stack");
-    let mut stage = Stage::set(args, wanted > 0).await?;
+    let mut stage = Stage::set(args, wanted > 0, scene.event).await?;
     let plan = if stage.stack.has_clocks() { plan } else { plan.without_clocks() };
     let resident = stage.resident();
     let mut herd = stage.herd(args, seed).await?;
@@ -115,7 +162,7 @@ pub async fn run(args: &ThunderingHerd, stop: &CancellationToken) -> anyhow::Res
     let buyers = arrivals::come(Arc::clone(&shopping), pace, (mix(), seed), watch.behind.clone(), over.clone());
     let buyers = tokio::spawn(buyers);
 
-    let load = load(args, &mut stage, &mut herd, &shopping, (began, plan, seed, resident), stop).await?;
+    let load = load((args, scene.event), &mut stage, &mut herd, &shopping, (began, plan, seed, resident), stop).await?;
     let duration_s = watch.seconds();
     let frames = herd.progress().frames;
     let gateways_cpu = stage.gateways_cpu().saturating_sub(cpu_before);
@@ -153,7 +200,7 @@ pub async fn run(args: &ThunderingHerd, stop: &CancellationToken) -> anyhow::Res
         bookings: Some(float(shopping.crowd.told.confirmed() as u64) / duration_s / machine.pg_transactions_per_s),
     });
     let report = Report {
-        scenario: "thundering-herd",
+        scenario: scene.name,
         seed,
         commit: commit(),
         machine: Machine::here(),
@@ -194,7 +241,7 @@ struct Load {
 
 /// Until there were enough attempts, and all faults.
 async fn load(
-    args: &ThunderingHerd,
+    (args, event): (&ThunderingHerd, Option<Event>),
     stage: &mut Stage,
     herd: &mut Herd,
     shopping: &Shopping,
@@ -210,14 +257,18 @@ async fn load(
     let mut striking = std::pin::pin!(async {
         // Faults meet a full house.
         tokio::time::sleep_until(all_here.into()).await;
-        ground.strike(plan, seed, stop).await
+        if event == Some(Event::RollingRestart) {
+            stage::restart_gateways(ground.stack).await?;
+        }
+        anyhow::Ok(ground.strike(plan, seed, stop).await)
     });
+    let mut scatter = if let Some(Event::Scatter(within)) = event { Some(within) } else { None };
     let mut faults = None;
     let mut look = tokio::time::interval(LOOK_EVERY);
     let mut told = Instant::now();
     loop {
         tokio::select! {
-            struck = &mut striking, if faults.is_none() => faults = Some(struck),
+            struck = &mut striking, if faults.is_none() => faults = Some(struck?),
             _ = look.tick() => {}
             Ok(()) = redis_moved.changed() => {
                 let url = redis_moved.borrow_and_update().clone();
@@ -227,6 +278,10 @@ async fn load(
         let everybody_came = Instant::now() >= all_here;
         if gateways_grew.is_none() && everybody_came {
             gateways_grew = Some(resident.grown());
+        }
+        if let Some(within) = scatter.take_if(|_| Instant::now() >= all_here + SETTLED) {
+            say("every connection drops");
+            herd.scatter(within).await?;
         }
         if told.elapsed() >= TELL_EVERY {
             told = Instant::now();
@@ -240,7 +295,7 @@ async fn load(
     let faults = match faults {
         Some(faults) => faults,
         // Stopped: a fault that is in effect is taken away first.
-        None => striking.await,
+        None => striking.await?,
     };
     Ok(Load { faults, gateways_grew })
 }
@@ -260,14 +315,18 @@ fn mix() -> Mix {
     }
 }
 
-/// A third each.
-fn habits(restless: u8) -> Habits {
+/// Of the restless a third each.
+fn habits(args: &ThunderingHerd) -> Habits {
+    if let Some(habits) = args.habits {
+        return habits;
+    }
+    let restless = args.restless;
     let (drop, stall) = (restless.div_ceil(3), restless / 3);
     Habits { drop, stall, hide: restless.saturating_sub(drop + stall) }
 }
 
 fn goals(args: &ThunderingHerd, holds: &Holds, payments: &Payments, viewers: &Viewers) -> Vec<Goal> {
-    let each = args.min_each.unwrap_or(args.attempts / 500).max(1);
+    let each = args.min_each.unwrap_or((args.attempts / 500).max(1));
     let outcomes = [
         ("granted", holds.granted),
         ("refused", holds.refused),
@@ -298,5 +357,7 @@ fn tell(began: Instant, herd: &Herd, shopping: &Shopping) {
     ));
 }
 
+/// A house is quiet so long before all its connections drop.
+const SETTLED: Duration = Duration::from_secs(3);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 const TELL_EVERY: Duration = Duration::from_secs(5);

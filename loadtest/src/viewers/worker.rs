@@ -51,6 +51,9 @@ struct Worker {
     since: Vec<Option<(Instant, u64)>>,
     /// Who has ever had the map.
     been: Vec<bool>,
+    /// The gateway that each was at last, when that one sent it away, died or refused it: the next is another.
+    avoids: Vec<Option<usize>>,
+    at: Vec<usize>,
     /// Who came back, until it is live.
     returning: Vec<usize>,
     behind: Histogram<u64>,
@@ -74,11 +77,12 @@ impl Worker {
         let began = instant(plan.come_at_ms);
         let lives = Lives::planned(&plan, began);
         let (since, been) = (vec![None; plan.viewers], vec![false; plan.viewers]);
+        let (avoids, at) = (vec![None; plan.viewers], vec![0; plan.viewers]);
         let behind = Histogram::new_with_bounds(1, 600_000_000, 3)?;
         let outcome = Outcome { viewers: plan.viewers as u64, ..Outcome::default() };
         let (returning, told) = (Vec::new(), Instant::now());
         let mut worker =
-            Self { plan, crowd, lives, tokens, feed, since, been, returning, behind, outcome, began, told };
+            Self { plan, crowd, lives, tokens, feed, since, been, avoids, at, returning, behind, outcome, began, told };
         for viewer in 0..worker.plan.viewers {
             let join = worker.join(viewer, began)?;
             let number = worker.crowd.expect(&join);
@@ -120,6 +124,7 @@ impl Worker {
         for close in std::mem::take(&mut self.crowd.stats.closes) {
             self.outcome.reconnects += 1;
             self.interrupted(close.viewer);
+            self.avoid(close.viewer);
             self.lives.comes_back(close.viewer, close.at + close.return_after);
         }
         self.take_returned();
@@ -134,7 +139,10 @@ impl Worker {
                     let join = self.join(viewer, meant)?;
                     match self.crowd.rejoin(viewer, &join) {
                         Ok(()) => self.returning.push(viewer),
-                        Err(_) => self.lives.comes_back(viewer, Instant::now()),
+                        Err(_) => {
+                            self.avoid(viewer);
+                            self.lives.comes_back(viewer, Instant::now());
+                        }
                     }
                 }
             }
@@ -151,10 +159,16 @@ impl Worker {
         Ok(())
     }
 
-    /// At any gateway, from where the viewer's map is.
+    /// At any gateway but one to avoid, as a balancer would send it, from where the viewer's map is.
     fn join(&mut self, viewer: usize, meant: Instant) -> anyhow::Result<Join> {
-        let gateway: SocketAddr =
-            *self.plan.gateways.get(self.lives.choose(self.plan.gateways.len())).context("there is no gateway")?;
+        let known = self.plan.gateways.len();
+        let avoids = self.avoids.get_mut(viewer).and_then(Option::take).filter(|_| known > 1);
+        let choice = self.lives.choose(known - usize::from(avoids.is_some()));
+        let choice = choice + usize::from(avoids.is_some_and(|avoids| choice >= avoids));
+        if let Some(at) = self.at.get_mut(viewer) {
+            *at = choice;
+        }
+        let gateway: SocketAddr = *self.plan.gateways.get(choice).context("there is no gateway")?;
         let token = self.tokens.get(viewer).context("a viewer without a token")?.clone();
         let map = self.crowd.viewers().get(viewer).and_then(|viewer| viewer.maps.first());
         let shows = vec![(self.plan.show, map.and_then(|map| map.position))];
@@ -185,6 +199,12 @@ impl Worker {
         }
         self.crowd.drop_connection(viewer);
         self.interrupted(viewer);
+    }
+
+    fn avoid(&mut self, viewer: usize) {
+        if let (Some(avoids), Some(at)) = (self.avoids.get_mut(viewer), self.at.get(viewer)) {
+            *avoids = Some(*at);
+        }
     }
 
     fn interrupted(&mut self, viewer: usize) {

@@ -9,7 +9,7 @@ use seatwire_protocol::command::GetSnapshot;
 use seatwire_protocol::seat::PackedStatuses;
 use seatwire_protocol::{CustomerId, Position, SeatIndex, SeatStatus, ShowId};
 
-use super::{ThunderingHerd, habits};
+use super::{Event, ThunderingHerd, habits};
 use crate::audit::{Check, Sources};
 use crate::bench::{cpu, memory, shows};
 use crate::client::{ClientOptions, Encoding, ViewerClient, sign_token};
@@ -41,11 +41,15 @@ impl Resident {
 }
 
 impl Stage {
-    pub(super) async fn set(args: &ThunderingHerd, with_faults: bool) -> anyhow::Result<Self> {
+    pub(super) async fn set(args: &ThunderingHerd, with_faults: bool, event: Option<Event>) -> anyhow::Result<Self> {
         let options = args.common.stack().cores(CORES).gateways(GATEWAYS).provider(args.provider);
         let mut options = sale::short_lives(options);
         for cap in ["CONNECTIONS_MAX", "CONNECTIONS_PER_ADDRESS_MAX", "JOINS_PER_SECOND_MAX"] {
             options = options.env(Service::Gateway, format!("SEATWIRE_{cap}"), 100_000);
+        }
+        if event == Some(Event::RollingRestart) {
+            // As long as the gateway's own default, not the launcher's short one.
+            options = options.env(Service::Gateway, "SEATWIRE_DRAIN_MS", 10_000);
         }
         if with_faults {
             options = options.all_proxies().redis_append_only().clocks();
@@ -85,7 +89,7 @@ impl Stage {
             viewers: usize::try_from(args.viewers)?,
             come_at_ms: ms(come_at.duration_since(UNIX_EPOCH)?),
             within_ms: ms(within),
-            habits: habits(args.restless),
+            habits: habits(args),
             seed,
             number: 0,
         };
@@ -157,6 +161,17 @@ impl Stage {
     }
 }
 
+/// One after the other, each given time to be filled again before the next.
+pub(super) async fn restart_gateways(stack: &mut Stack) -> anyhow::Result<()> {
+    for gateway in 0..GATEWAYS {
+        crate::run::say(&format!("gateway {gateway} is drained and restarted"));
+        stack.restart(Process::Gateway(gateway)).await?;
+        stack.wait_ready().await?;
+        tokio::time::sleep(BETWEEN_RESTARTS).await;
+    }
+    Ok(())
+}
+
 fn resident(pids: &[u32]) -> u64 {
     pids.iter().copied().map(memory::rss_kib).sum()
 }
@@ -196,5 +211,6 @@ const WATCHERS: usize = 4;
 const NEWCOMERS_SEATS: u32 = 8;
 /// Each has some descriptors beside them, of the 20,000 that a process may have.
 const VIEWERS_OF_A_PROCESS: usize = 5_000;
+const BETWEEN_RESTARTS: Duration = Duration::from_secs(3);
 const LEAD: Duration = Duration::from_secs(4);
 const REST_WITHIN: Duration = Duration::from_secs(30);

@@ -1,0 +1,33 @@
+//! `loadtest run rolling-restart`: a full house, seats that change, and each gateway in turn is restarted as a deploy does
+//! it, with SIGTERM. Viewers are sent away over some seconds, resume at the other gateway, and lose nothing.
+
+use clap::Args;
+use tokio_util::sync::CancellationToken;
+
+use super::Common;
+use super::report::Report;
+use super::thundering_herd::{Event, Scene, ThunderingHerd, play};
+
+/// Flags of `loadtest run rolling-restart`.
+#[derive(Debug, Clone, Args)]
+pub struct RollingRestart {
+    #[command(flatten)]
+    pub common: Common,
+    /// Who looks at the map, at two gateways.
+    #[arg(long, env = "SEATWIRE_RUN_VIEWERS", default_value_t = 2_000, value_name = "N",
+          value_parser = clap::value_parser!(u32).range(1..=200_000))]
+    pub viewers: u32,
+}
+
+/// Runs it.
+///
+/// # Errors
+/// When the stack or the viewers do not start. Everything else is in the report.
+pub async fn run(args: &RollingRestart, stop: &CancellationToken) -> anyhow::Result<Report> {
+    let mut herd = ThunderingHerd::calm(&args.common, args.viewers);
+    herd.common.limits.min_resumed.get_or_insert(RESUMED);
+    play(&herd, Scene { name: "rolling-restart", event: Some(Event::RollingRestart) }, stop).await
+}
+
+/// Percent of the reconnects that need no snapshot.
+const RESUMED: f64 = 95.0;
