@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 use mio::net::TcpStream;
 use rand::rngs::StdRng;
 use rand::{Rng as _, RngCore as _, SeedableRng as _};
-use seatwire_protocol::limits::WATCHED_SHOWS_MAX;
 use seatwire_protocol::ws::{ClientMessage, SUBPROTOCOL_MSGPACK};
 use seatwire_protocol::{ShowId, codec};
 use tokio::task::block_in_place;
@@ -47,10 +46,9 @@ pub(super) async fn run(args: &BenchArgs) -> anyhow::Result<()> {
     }
     progress("ten thousand shows");
     many_shows(&edge, &mut honest, &mut report).await?;
-    let snapshot = edge.rig.show;
-    let position =
-        super::rig::call(&edge.rig.client, &seatwire_protocol::command::GetSnapshot { show: snapshot }).await?;
-    edge.verify(&mut honest, &[(snapshot, position.position)]).await?;
+    let show = edge.rig.show;
+    let position = super::rig::call(&edge.rig.client, &seatwire_protocol::command::GetSnapshot { show }).await?;
+    edge.verify(&mut honest, &[(show, position.position)]).await?;
     let live = honest.viewers().iter().filter(|viewer| viewer.is_live()).count();
     let figure = Figure::new("honest viewers that stayed, of 200", "", count(live as u64));
     report.add(figure.goal("all", live == HONEST));
@@ -198,18 +196,8 @@ async fn many_shows(edge: &Edge, honest: &mut Crowd, report: &mut Report) -> any
     let shows = shows::add(&edge.rig.addresses.postgres, SHOW_SEATS, SHOWS).await?;
     let pid = edge.pid(0).unwrap_or(0);
     let before = memory::rss_kib(pid);
-    let mut crowd = Crowd::new()?;
-    for (number, some) in shows.chunks(WATCHED_SHOWS_MAX).enumerate() {
-        let mut join = edge.join(0, number, edge.rig.show)?;
-        join.shows = some.iter().map(|show: &ShowId| (*show, None)).collect();
-        crowd.join(&join)?;
-        // The core loads each of them from the ledger first.
-        if number % 16 == 15 {
-            block_in_place(|| crowd.settle())?;
-            block_in_place(|| honest.step(Duration::ZERO))?;
-        }
-    }
-    block_in_place(|| crowd.settle())?;
+    let crowd = block_in_place(|| edge.watch_all(&shows))?;
+    block_in_place(|| honest.step(Duration::ZERO))?;
     let more = count(memory::rss_kib(pid).saturating_sub(before));
     report.add(Figure::new("10,000 shows of 500 seats watched: RSS added", "MiB", more / 1_024.0));
     report.add(Figure::new("10,000 shows: RSS of each", "KiB", more / count(u64::from(SHOWS))));

@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use seatwire_protocol::command::GetSnapshot;
+use seatwire_protocol::limits::WATCHED_SHOWS_MAX;
 use seatwire_protocol::{Position, ShowId};
 use tokio::task::block_in_place;
 
@@ -95,6 +96,22 @@ impl Edge {
             }
         }
         crowd.settle()
+    }
+
+    /// Watches all these shows at the first gateway, by as few viewers as may be; answers the crowd, all live.
+    pub(super) fn watch_all(&self, shows: &[ShowId]) -> anyhow::Result<Crowd> {
+        let mut crowd = Crowd::new()?;
+        for (number, some) in shows.chunks(WATCHED_SHOWS_MAX).enumerate() {
+            let mut join = self.join(0, number, self.rig.show)?;
+            join.shows = some.iter().map(|show| (*show, None)).collect();
+            crowd.join(&join)?;
+            // The core loads each of them from the ledger first.
+            if number % 16 == 15 {
+                crowd.settle()?;
+            }
+        }
+        crowd.settle()?;
+        Ok(crowd)
     }
 
     /// Waits until a gateway has let go of all connections.

@@ -4,8 +4,6 @@
 use std::time::{Duration, Instant};
 
 use anyhow::bail;
-use seatwire_protocol::ShowId;
-use seatwire_protocol::limits::WATCHED_SHOWS_MAX;
 use tokio::task::block_in_place;
 
 use crate::bench::crowd::Crowd;
@@ -20,20 +18,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub(super) async fn run(edge: &Edge, report: &mut Report) -> anyhow::Result<()> {
     progress("ten thousand shows");
     let shows = shows::add(&edge.rig.addresses.postgres, SEATS, SHOWS).await?;
-    let mut crowd = Crowd::new()?;
-    let (began, mut live) = (Instant::now(), 0);
-    for (number, some) in shows.chunks(WATCHED_SHOWS_MAX).enumerate() {
-        let mut join = edge.join(0, number, edge.rig.show)?;
-        join.shows = some.iter().map(|show: &ShowId| (*show, None)).collect();
-        crowd.join(&join)?;
-        // The core loads each of them from the ledger first.
-        if number % 16 == 15 {
-            block_in_place(|| crowd.settle())?;
-        }
-        live += some.len();
-    }
-    block_in_place(|| crowd.settle())?;
-    progress(&format!("{live} shows opened in {:.1?}", began.elapsed()));
+    let began = Instant::now();
+    let mut crowd = block_in_place(|| edge.watch_all(&shows))?;
+    progress(&format!("{} shows opened in {:.1?}", shows.len(), began.elapsed()));
     let mut redis = edge.rig.redis.clone();
     let before = subscriptions(&mut redis).await?;
     if before < u64::from(SHOWS) {
