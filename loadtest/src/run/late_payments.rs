@@ -12,7 +12,7 @@ use clap::Args;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use super::goals::{Goal, float};
+use super::goals::Goal;
 use super::harness::Watch;
 use super::kills::Kills;
 use super::report::{Audit, Machine, Ratios, Report, commit};
@@ -96,12 +96,7 @@ pub async fn run(args: &LatePayments, stop: &CancellationToken) -> anyhow::Resul
         Goal::at_least("kills that met work", args.kills.into(), got_over),
     ];
     goals.extend(deck.goals(&figures.payments));
-    let ratios = calibration.as_ref().map(|machine| Ratios {
-        cpu_per_frame: None,
-        frames_per_s: None,
-        holds: Some(float(shopping.crowd.holds().attempts()) / duration_s / machine.redis_holds_per_s),
-        bookings: Some(float(shopping.crowd.told.confirmed() as u64) / duration_s / machine.pg_transactions_per_s),
-    });
+    let ratios = calibration.as_ref().map(|machine| Ratios::of_purchases(machine, &shopping.crowd, duration_s));
     let report = Report {
         scenario: "late-payments",
         seed,

@@ -12,7 +12,7 @@ use super::goals::{Goal, float};
 use super::harness::Harness;
 use crate::audit::{AuditReport, Check};
 use crate::calibrate;
-use crate::crowd::Holds;
+use crate::crowd::{Crowd, Holds};
 pub use crate::times::Spread;
 
 /// Everything that one run showed.
@@ -126,6 +126,19 @@ pub struct Ratios {
     pub frames_per_s: Option<f64>,
     pub holds: Option<f64>,
     pub bookings: Option<f64>,
+}
+
+impl Ratios {
+    /// Holds and bookings of a crowd; it is not about frames.
+    pub(super) fn of_purchases(machine: &Calibration, crowd: &Crowd, seconds: f64) -> Self {
+        let per_second = |count: u64| float(count) / seconds;
+        Self {
+            cpu_per_frame: None,
+            frames_per_s: None,
+            holds: Some(per_second(crowd.holds().attempts()) / machine.redis_holds_per_s),
+            bookings: Some(per_second(crowd.told.confirmed() as u64) / machine.pg_transactions_per_s),
+        }
+    }
 }
 
 /// One fault that met work.

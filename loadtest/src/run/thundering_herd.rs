@@ -189,15 +189,16 @@ pub(super) async fn play(args: &ThunderingHerd, scene: Scene, stop: &Cancellatio
     let harness = watch.end(seen.cpu, args.common.limits.max_behind.0, duration_s);
     let holds = shopping.crowd.holds();
     let mut goals = goals(args, &holds, &figures.payments, &seen.viewers);
-    goals.push(Goal::at_least("faults that met work", wanted as u64, faults.len() as u64));
-    let back = faults.iter().filter(|fault| fault.back_to_normal_s.is_some()).count();
-    goals.push(Goal::at_least("faults after which all was right", faults.len() as u64, back as u64));
+    if wanted > 0 {
+        goals.push(Goal::at_least("faults that met work", wanted as u64, faults.len() as u64));
+        let back = faults.iter().filter(|fault| fault.back_to_normal_s.is_some()).count();
+        goals.push(Goal::at_least("faults after which all was right", wanted as u64, back as u64));
+    }
     let whole = faults.is_empty().then_some(float(gateways_cpu) / 1_000.0 / float(frames.max(1)));
     let ratios = calibration.as_ref().map(|machine| Ratios {
         cpu_per_frame: whole.map(|us| us / machine.send_us),
         frames_per_s: Some(float(frames) / duration_s / machine.frames_per_s),
-        holds: Some(float(holds.attempts()) / duration_s / machine.redis_holds_per_s),
-        bookings: Some(float(shopping.crowd.told.confirmed() as u64) / duration_s / machine.pg_transactions_per_s),
+        ..Ratios::of_purchases(machine, &shopping.crowd, duration_s)
     });
     let report = Report {
         scenario: scene.name,
@@ -340,6 +341,11 @@ fn goals(args: &ThunderingHerd, holds: &Holds, payments: &Payments, viewers: &Vi
         Goal::at_least("viewers connected", args.viewers.into(), viewers.connected),
     ];
     goals.extend(outcomes.map(|(name, count)| Goal::at_least(name, each, count)));
+    // Each of them stalls again and again; half of it may fall before they came or after the load.
+    let stalling = u64::from(args.viewers) * u64::from(habits(args).stall) / 100;
+    goals.push(Goal::at_least("times that a viewer stalled", stalling / 2, viewers.stalls));
+    // What a scenario does not ask for is no goal.
+    goals.retain(|goal| goal.target > 0.0);
     goals
 }
 
