@@ -199,6 +199,8 @@ fn saga_config(config: &Config) -> SagaConfig {
         reconcile_ms: ms(config.reconcile),
         key_hours: config.key_hours,
         seats_max: u64::from(config.hold_seats_max),
+        lapse_window_ms: ms(config.lapse_window),
+        cool_down_ms: ms(config.cool_down),
         checkout_url: config.providers.checkout_url.clone(),
         public_url: config.public_url.clone(),
         ..SagaConfig::default()
@@ -215,6 +217,8 @@ fn hold_config(config: &Config) -> HoldConfig {
         paying_ms: ms(config.paying),
         seats_max: config.hold_seats_max,
         holds_max: config.holds_max,
+        lapse_window_ms: ms(config.lapse_window),
+        cool_down_ms: ms(config.cool_down),
         new_holds_max: config.customer_holds,
         new_holds_window_ms: ms(config.customer_holds_window),
         commands_per_second: config.customer_commands_per_second,

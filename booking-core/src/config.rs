@@ -52,6 +52,8 @@ pub struct Config {
     pub holds_max: u32,
     pub customer_holds: u32,
     pub customer_holds_window: Duration,
+    pub lapse_window: Duration,
+    pub cool_down: Duration,
     pub customer_commands_per_second: u32,
     pub customer_commands_burst: u32,
     pub claim: Duration,
@@ -115,6 +117,8 @@ impl ServeArgs {
                 &self.customer_holds_window_ms,
                 1,
             ),
+            lapse_window: problems.duration("SEATWIRE_LAPSE_WINDOW_MS", &self.lapse_window_ms, 1),
+            cool_down: problems.duration("SEATWIRE_COOL_DOWN_MS", &self.cool_down_ms, 0),
             customer_commands_per_second: problems.number(
                 "SEATWIRE_CUSTOMER_COMMANDS_PER_SECOND",
                 &self.customer_commands_per_second,

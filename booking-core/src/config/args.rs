@@ -90,6 +90,13 @@ pub struct ServeArgs {
     /// The window in which new holds of one customer count, milliseconds
     #[arg(long, env = "SEATWIRE_CUSTOMER_HOLDS_WINDOW_MS", default_value = "600000", value_name = "MS")]
     pub(super) customer_holds_window_ms: String,
+    /// How long it is remembered that a customer let a hold of a seat lapse, or left a booking unpaid, milliseconds
+    #[arg(long, env = "SEATWIRE_LAPSE_WINDOW_MS", default_value = "1800000", value_name = "MS")]
+    pub(super) lapse_window_ms: String,
+    /// How long a customer waits for a seat that he let lapse twice within that time, or with a new booking at a show where
+    /// he left two unpaid, milliseconds
+    #[arg(long, env = "SEATWIRE_COOL_DOWN_MS", default_value = "60000", value_name = "MS")]
+    pub(super) cool_down_ms: String,
     /// Holding, extending, releasing, booking and cancelling: commands of one customer a second in the long run, over all
     /// gateways and cores; 0: no limit
     #[arg(long, env = "SEATWIRE_CUSTOMER_COMMANDS_PER_SECOND", default_value = "20", value_name = "COUNT")]
