@@ -38,7 +38,7 @@ pub struct Crowd {
     pub told: Told,
     pub counts: Counts,
     contest: Contest,
-    /// How long attempts to hold seats took.
+    /// How long attempts to hold seats took, from the moment at which they were meant.
     pub hold_times: Times,
     /// What viewers may never see: gaps, positions that go back.
     violations: Mutex<Vec<String>>,
@@ -119,7 +119,8 @@ impl Crowd {
     /// When the gateway is away.
     pub async fn enter(&self, rng: &mut StdRng) -> Result<Customer<'_>, ClientError> {
         let broken = |what: &str| ClientError::Broken(what.to_owned());
-        let name = format!("buyer-{}", self.names.fetch_add(1, Ordering::Relaxed));
+        // A stack that goes on running has seen other runs' customers.
+        let name = format!("buyer-{}-{}", self.show(), self.names.fetch_add(1, Ordering::Relaxed));
         let name = CustomerId::new(&name).map_err(|error| broken(&error.to_string()))?;
         let token = sign_token(&self.jwt_secret, &name, Duration::from_secs(3_600))?;
         let encoding = Encoding::ALL.choose(rng).copied().unwrap_or_default();

@@ -3,10 +3,12 @@
 
 pub mod goals;
 pub mod harness;
+mod house;
 pub mod kills;
 pub mod late_payments;
 pub mod reconnect_storm;
 pub mod report;
+mod rest;
 pub mod rolling_restart;
 pub mod sale;
 pub mod slow_viewers;

@@ -1,6 +1,7 @@
 //! One customer: the steps of a purchase, each repeated until it is answered, each answer noted as told.
 
 use std::sync::atomic::Ordering;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rand::Rng as _;
@@ -31,11 +32,20 @@ pub struct Customer<'a> {
     crowd: &'a Crowd,
     name: CustomerId,
     client: ViewerClient,
+    /// When this customer meant to come, until the first attempt for seats was made.
+    meant: Mutex<Option<Instant>>,
 }
 
 impl<'a> Customer<'a> {
     pub(super) fn new(crowd: &'a Crowd, name: CustomerId, client: ViewerClient) -> Self {
-        Self { crowd, name, client }
+        Self { crowd, name, client, meant: Mutex::default() }
+    }
+
+    /// Who came by the clock: had everything gone at once, the first attempt would be made so soon after this moment.
+    #[must_use]
+    pub fn meant_to_come(self, at: Instant) -> Self {
+        *self.meant.lock().unwrap_or_else(PoisonError::into_inner) = Some(at);
+        self
     }
 
     /// Holds one to `most` free seats, others when somebody was faster.
@@ -72,16 +82,20 @@ impl<'a> Customer<'a> {
             (0..hot).filter(free).take(BEST).collect()
         };
         loop {
+            let at_once = self.client.viewer(self.crowd.show(), best).is_some_and(|free| !free.is_empty());
             let seen = self.wait_within(FIGHT_PATIENCE, |viewer| !best(viewer).is_empty()).await;
             let free = self.client.viewer(self.crowd.show(), best).unwrap_or_default();
             let count = rng.random_range(1..=most);
             let seats: Vec<u32> = free.choose_multiple(rng, count).copied().collect();
-            tokio::time::sleep(Duration::from_millis(rng.random_range(REACTION_MS))).await;
+            // Who finds free seats would have pressed so soon after coming; who waits for one, after seeing it.
+            let came = self.meant.lock().unwrap_or_else(PoisonError::into_inner).take().filter(|_| at_once);
+            let press = came.unwrap_or_else(Instant::now) + Duration::from_millis(rng.random_range(REACTION_MS));
+            tokio::time::sleep_until(press.into()).await;
             let answer = match seen {
                 Err(error) => Err(error),
                 // Gone again already.
                 Ok(()) if seats.is_empty() => Err(ErrorBody::new(ErrorCode::Taken, "no seat is free")),
-                Ok(()) => self.hold(&seats).await,
+                Ok(()) => self.hold_meant(&seats, press).await,
             };
             match answer {
                 Err(error) if error.code == ErrorCode::Taken && Instant::now() < end => {}
@@ -95,11 +109,19 @@ impl<'a> Customer<'a> {
     /// # Errors
     /// As the core answers; TAKEN is counted as a refusal, all else as an error.
     pub async fn hold(&self, seats: &[u32]) -> Answer<HoldInfo> {
+        self.hold_meant(seats, Instant::now()).await
+    }
+
+    /// The same; its time is taken from the moment at which the attempt was meant.
+    ///
+    /// # Errors
+    /// As [`Self::hold`].
+    pub async fn hold_meant(&self, seats: &[u32], meant: Instant) -> Answer<HoldInfo> {
         let (client, show, key) = (&self.client, self.crowd.show(), new_key());
         let _entered = self.crowd.in_flight.enter(Kind::Hold);
-        let (attempt, began) = (self.crowd.contest.enter(seats), Instant::now());
+        let attempt = self.crowd.contest.enter(seats);
         let answer = self.stubbornly(|| client.hold(show, &key, seats)).await;
-        self.crowd.hold_times.note(began.elapsed());
+        self.crowd.hold_times.note(meant.elapsed());
         let counts = &self.crowd.counts;
         let taken = answer.as_ref().is_err_and(|error| error.code == ErrorCode::Taken);
         if taken || attempt.met_another() {

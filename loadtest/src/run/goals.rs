@@ -113,7 +113,7 @@ impl Limits {
     }
 }
 
-/// A time on the command line: `100ms`, `2s`, `1.5s`.
+/// A time on the command line: `100ms`, `2s`, `1.5s`, `10m`, `1h`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Time(pub Duration);
 
@@ -127,11 +127,10 @@ impl FromStr for Time {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let expected = "expected a time, such as 100ms or 2s";
-        let (number, unit) = match text.strip_suffix("ms") {
-            Some(number) => (number, 0.001),
-            None => (text.strip_suffix('s').ok_or(expected)?, 1.0),
-        };
+        let expected = "expected a time, such as 100ms, 2s, 10m or 1h";
+        let units = [("ms", 0.001), ("s", 1.0), ("m", 60.0), ("h", 3_600.0)];
+        let known = units.iter().find_map(|(name, unit)| Some((text.strip_suffix(name)?, unit)));
+        let (number, unit) = known.ok_or(expected)?;
         let number: f64 = number.parse().map_err(|_| expected)?;
         Duration::try_from_secs_f64(number * unit).map(Self).map_err(|_| expected)
     }
@@ -156,7 +155,8 @@ mod tests {
     fn times_have_a_unit() {
         let of = |text: &str| text.parse::<Time>().map(Time::ms);
         assert_eq!([of("100ms"), of("2s"), of("1.5s"), of("0s")], [Ok(100.0), Ok(2_000.0), Ok(1_500.0), Ok(0.0)]);
-        for bad in ["", "100", "ms", "-1s", "1m", "NaNs", "1e400s"] {
+        assert_eq!([of("1m"), of("1.5h")], [Ok(60_000.0), Ok(5_400_000.0)]);
+        for bad in ["", "100", "ms", "-1s", "1d", "NaNs", "1e400s"] {
             assert!(of(bad).is_err(), "{bad}");
         }
     }

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::goals::Goal;
 use super::harness::Watch;
 use super::kills::Kills;
-use super::report::{Audit, Machine, Ratios, Report, commit};
+use super::report::{Audit, Ratios, Report};
 use super::sale::deck::Deck;
 use super::sale::figures::Figures;
 use super::sale::shopping::{self, Shopping};
@@ -98,29 +98,18 @@ pub async fn run(args: &LatePayments, stop: &CancellationToken) -> anyhow::Resul
     goals.extend(deck.goals(&figures.payments));
     let ratios = calibration.as_ref().map(|machine| Ratios::of_purchases(machine, &shopping.crowd, duration_s));
     let report = Report {
-        scenario: "late-payments",
-        seed,
-        commit: commit(),
-        machine: Machine::here(),
         options: json!({
             "payments": args.payments, "kills": args.kills, "customers": args.customers, "cores": args.cores,
             "provider": args.provider.name(),
         }),
-        duration_s,
-        counts: false,
         goals,
-        audit: Audit::new(audited, told),
-        viewers: None,
-        lag_ms: None,
-        join_ms: None,
         hold_ms: shopping.crowd.hold_times.spread(),
         holds: Some(shopping.crowd.holds()),
         payments: Some(figures.payments),
         calibration,
         ratios,
-        rss_kib_per_viewer: None,
-        harness,
         faults,
+        ..Report::of("late-payments", seed, duration_s, Audit::new(audited, told), harness)
     };
     let report = report.judged(&args.common.limits);
     stack.shutdown().await;

@@ -4,6 +4,8 @@
 mod machine;
 mod text;
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 pub use machine::{Machine, commit};
@@ -37,14 +39,18 @@ pub struct Report {
     pub lag_ms: Option<Spread>,
     /// From the moment at which a viewer meant to come until its map was there.
     pub join_ms: Option<Spread>,
-    /// From an attempt until its answer.
+    /// From the moment at which an attempt was meant until its answer.
     pub hold_ms: Option<Spread>,
+    /// From the moment at which a purchase was meant to begin until it was confirmed.
+    pub booking_ms: Option<Spread>,
     pub holds: Option<Holds>,
     pub payments: Option<Payments>,
     pub calibration: Option<Calibration>,
     pub ratios: Option<Ratios>,
     pub rss_kib_per_viewer: Option<f64>,
     pub harness: Harness,
+    /// What this scenario alone measures, by name.
+    pub figures: BTreeMap<&'static str, f64>,
     pub faults: Vec<FaultLine>,
 }
 
@@ -190,6 +196,34 @@ impl Audit {
 }
 
 impl Report {
+    /// With nothing measured yet.
+    pub(super) fn of(scenario: &'static str, seed: u64, duration_s: f64, audit: Audit, harness: Harness) -> Self {
+        Self {
+            scenario,
+            seed,
+            commit: commit(),
+            machine: Machine::here(),
+            options: serde_json::Value::Null,
+            duration_s,
+            counts: false,
+            goals: Vec::new(),
+            audit,
+            viewers: None,
+            lag_ms: None,
+            join_ms: None,
+            hold_ms: None,
+            booking_ms: None,
+            holds: None,
+            payments: None,
+            calibration: None,
+            ratios: None,
+            rss_kib_per_viewer: None,
+            harness,
+            figures: BTreeMap::new(),
+            faults: Vec::new(),
+        }
+    }
+
     /// # Errors
     /// With a sentence for everything that keeps the run from counting.
     pub fn verdict(&self) -> anyhow::Result<()> {

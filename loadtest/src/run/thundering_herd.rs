@@ -15,7 +15,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::goals::{Goal, Time, float};
 use super::harness::Watch;
-use super::report::{Audit, FaultLine, Machine, Payments, Ratios, Report, Viewers, commit};
+use super::report::{Audit, FaultLine, Payments, Ratios, Report, Viewers};
+use super::rest::map_at_rest;
 use super::sale::arrivals::{self, Pace};
 use super::sale::figures::Figures;
 use super::sale::shopping::Shopping;
@@ -179,7 +180,7 @@ pub(super) async fn play(args: &ThunderingHerd, scene: Scene, stop: &Cancellatio
     let figures = Figures::read(&sources, &stage.stack.folder().join("provider")).await?;
     let mut told = shopping.crowd.check_told(&sources).await?;
     told.push(figures.webhooks.clone());
-    let (position, statuses) = stage.at_rest().await?;
+    let (position, statuses) = map_at_rest(&stage.stack.addresses(), stage.show).await?;
     let seen = herd.compare(position, &statuses, &watch.behind).await?;
     told.extend(seen.checks);
     told.push(stage.watchers_check().await);
@@ -201,10 +202,6 @@ pub(super) async fn play(args: &ThunderingHerd, scene: Scene, stop: &Cancellatio
         ..Ratios::of_purchases(machine, &shopping.crowd, duration_s)
     });
     let report = Report {
-        scenario: scene.name,
-        seed,
-        commit: commit(),
-        machine: Machine::here(),
         options: json!({
             "viewers": viewers, "within_s": args.within.0.as_secs_f64(), "restless_percent": args.restless,
             "buyers": args.buyers, "buyers_per_second": args.buyers_per_second, "attempts": args.attempts,
@@ -212,10 +209,7 @@ pub(super) async fn play(args: &ThunderingHerd, scene: Scene, stop: &Cancellatio
             "provider": args.provider.name(), "gateways": stage::GATEWAYS, "cores": stage::CORES,
             "buyers_turned_away": turned_away,
         }),
-        duration_s,
-        counts: false,
         goals,
-        audit: Audit::new(audited, told),
         viewers: Some(seen.viewers),
         lag_ms: seen.lag,
         join_ms: seen.joins,
@@ -225,8 +219,8 @@ pub(super) async fn play(args: &ThunderingHerd, scene: Scene, stop: &Cancellatio
         calibration,
         ratios,
         rss_kib_per_viewer: gateways_grew.map(|kib| float(kib) / f64::from(viewers)),
-        harness,
         faults,
+        ..Report::of(scene.name, seed, duration_s, Audit::new(audited, told), harness)
     };
     let report = report.judged(&args.common.limits);
     stage.stack.shutdown().await;

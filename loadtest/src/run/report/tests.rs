@@ -6,28 +6,14 @@ use super::*;
 fn report(goal: Goal, violations: u64) -> Report {
     let mut check = Check::new("nothing_is_lost", "11");
     (0..violations).for_each(|row| check.violated(row));
-    let audit = AuditReport { checks: vec![check], money: Vec::new(), counts: std::collections::BTreeMap::new() };
+    let audit = AuditReport { checks: vec![check], money: Vec::new(), counts: BTreeMap::new() };
+    let harness = Harness { cpu_cores: 0.1, behind_ms: 2.0, lagged: false };
     let report = Report {
-        scenario: "test",
-        seed: 1,
         commit: None,
-        machine: Machine::here(),
-        options: serde_json::json!({}),
-        duration_s: 1.0,
-        counts: false,
         goals: vec![goal],
-        audit: Audit::new(audit, Vec::new()),
-        viewers: None,
         lag_ms: Some(Spread { p50: 1.0, p95: 2.0, p99: 3.0, max: 4.0 }),
-        join_ms: None,
-        hold_ms: None,
-        holds: None,
         payments: Some(Payments::default()),
-        calibration: None,
-        ratios: None,
-        rss_kib_per_viewer: None,
-        harness: Harness { cpu_cores: 0.1, behind_ms: 2.0, lagged: false },
-        faults: Vec::new(),
+        ..Report::of("test", 1, 1.0, Audit::new(audit, Vec::new()), harness)
     };
     report.judged(&Limits { max_behind: Time(Duration::from_millis(250)), ..Limits::default() })
 }

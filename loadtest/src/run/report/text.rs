@@ -19,7 +19,13 @@ impl fmt::Display for Report {
         if let Some(viewers) = &self.viewers {
             write!(f, "{viewers}")?;
         }
-        for (name, spread) in [("change to viewer", self.lag_ms), ("join", self.join_ms), ("hold", self.hold_ms)] {
+        let times = [
+            ("change to viewer", self.lag_ms),
+            ("join", self.join_ms),
+            ("hold", self.hold_ms),
+            ("purchase", self.booking_ms),
+        ];
+        for (name, spread) in times {
             if let Some(Spread { p50, p95, p99, max }) = spread {
                 writeln!(f, "{name:<16}  p50 {p50:.1} ms, p95 {p95:.1}, p99 {p99:.1}, max {max:.1}")?;
             }
@@ -30,6 +36,9 @@ impl fmt::Display for Report {
         }
         if let Some(payments) = &self.payments {
             write!(f, "{payments}")?;
+        }
+        for (name, value) in &self.figures {
+            writeln!(f, "{:<32}  {}", name.replace('_', " "), figure(*value))?;
         }
         if let Some(kib) = self.rss_kib_per_viewer {
             writeln!(f, "memory            {kib:.2} KiB of the gateways a viewer")?;

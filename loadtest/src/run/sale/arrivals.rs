@@ -69,7 +69,7 @@ pub(in crate::run) async fn come(
         let shopping = Arc::clone(&shopping);
         // A card that was put back is somebody else's.
         here.spawn(async move {
-            let _ = shopping.play(card).await;
+            let _ = shopping.play(card, Some(due.into_std())).await;
         });
     }
     while let Some(ended) = here.join_next().await {

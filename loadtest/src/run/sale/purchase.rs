@@ -1,6 +1,6 @@
 //! One card of the deck, played by one customer, or two who want the same seat.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rand::Rng as _;
 use rand::rngs::StdRng;
@@ -16,6 +16,8 @@ use crate::faults::Kind;
 pub(in crate::run) struct Purchase<'a> {
     pub(in crate::run) shopping: &'a Shopping,
     pub(in crate::run) card: &'a Card,
+    /// When this customer meant to come, if by the clock.
+    pub(in crate::run) meant: Option<Instant>,
 }
 
 type Done<T = ()> = Result<T, ErrorBody>;
@@ -25,6 +27,7 @@ impl Purchase<'_> {
     /// When it did not come to its end: a hold was lost, a server was away for too long. It is begun anew then.
     pub(in crate::run) async fn play(&self, rng: &mut StdRng) -> Done {
         let who = self.enter(rng).await?;
+        let who = if let Some(meant) = self.meant { who.meant_to_come(meant) } else { who };
         let hold = match self.shopping.hot.filter(|_| !self.card.way.wants_quiet()) {
             Some(hot) => who.fight(rng, hot, SEATS_MAX).await?,
             None if self.card.way.wants_quiet() => who.hold_free(rng, Zone::Back, SEATS_MAX).await?,

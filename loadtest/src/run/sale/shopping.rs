@@ -114,17 +114,18 @@ impl Shopping {
                 tokio::time::sleep(WAIT).await;
                 continue;
             };
-            if let Some(pause) = self.play(card).await {
+            if let Some(pause) = self.play(card, None).await {
                 // A gateway that is away is not asked without a pause.
                 tokio::time::sleep(pause).await;
             }
         }
     }
 
-    /// Plays one card; one that was given up is put back, and a pause is due then.
-    pub(in crate::run) async fn play(&self, card: Card) -> Option<Duration> {
+    /// Plays one card, from the moment at which its customer meant to come if that is by the clock; one that was given up is
+    /// put back, and a pause is due then.
+    pub(in crate::run) async fn play(&self, card: Card, meant: Option<Instant>) -> Option<Duration> {
         let mut rng = StdRng::seed_from_u64(card.seed.wrapping_add(card.tries.into()));
-        let purchase = Purchase { shopping: self, card: &card };
+        let purchase = Purchase { shopping: self, card: &card, meant };
         let played = tokio::select! {
             played = purchase.play(&mut rng) => played,
             // Who is in the middle of it may finish.

@@ -1,24 +1,22 @@
 //! The stack of a herd, the show whose doors open, those who watch whether all is right, and how it looks at rest.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
-use seatwire_protocol::client::{CoreClient, CoreClientConfig};
-use seatwire_protocol::command::GetSnapshot;
-use seatwire_protocol::seat::PackedStatuses;
-use seatwire_protocol::{CustomerId, Position, SeatIndex, SeatStatus, ShowId};
+use seatwire_protocol::{CustomerId, ShowId};
 
 use super::{Event, ThunderingHerd, habits};
-use crate::audit::{Check, Sources};
+use crate::audit::Check;
 use crate::bench::{cpu, memory, shows};
 use crate::client::{ClientOptions, Encoding, ViewerClient, sign_token};
 use crate::crowd::Crowd;
 use crate::faults::Normal;
 use crate::launcher::{Addresses, Clock, Process, Service, Stack};
+use crate::run::house::House;
 use crate::run::report::FaultLine;
 use crate::run::sale;
-use crate::viewers::{Herd, Plan};
+use crate::viewers::Herd;
 
 pub(super) struct Stage {
     pub(super) stack: Stack,
@@ -58,7 +56,7 @@ impl Stage {
         let stack = Stack::start(options).await?;
         let at = stack.addresses();
         // Tokens have to be signed, and the early birds want to see the doors open.
-        let opens_at = SystemTime::now() + LEAD + Duration::from_millis(u64::from(args.viewers) / 5);
+        let opens_at = SystemTime::now() + house(args, 0).lead();
         let show = shows::add_opening(&at.postgres, args.seats, opens_at).await?;
         let mut watchers = Vec::new();
         for number in 0..WATCHERS {
@@ -76,26 +74,8 @@ impl Stage {
 
     /// A tenth of the time before the doors open the first ones come.
     pub(super) async fn herd(&self, args: &ThunderingHerd, seed: u64) -> anyhow::Result<Herd> {
-        let at = self.stack.addresses();
-        let gateways = at.gateways.iter().map(|url| Ok(url.trim_start_matches("http://").parse()?));
-        let within = args.within.0;
-        let come_at = self.opens_at.checked_sub(within / 10).context("a time before this one")?;
-        let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-        let plan = Plan {
-            show: self.show,
-            gateways: gateways.collect::<anyhow::Result<_>>()?,
-            redis: at.redis.clone(),
-            jwt: at.secrets.jwt.clone(),
-            viewers: usize::try_from(args.viewers)?,
-            come_at_ms: ms(come_at.duration_since(UNIX_EPOCH)?),
-            within_ms: ms(within),
-            habits: habits(args),
-            seed,
-            number: 0,
-        };
-        let processes = args.processes.unwrap_or_else(|| plan.viewers.div_ceil(VIEWERS_OF_A_PROCESS));
-        // Processes that are ready too late are late with the first viewers, and say so.
-        Herd::start(plan, processes).await
+        let come_at = self.opens_at.checked_sub(args.within.0 / 10).context("a time before this one")?;
+        house(args, seed).fill(&self.stack.addresses(), self.show, come_at).await
     }
 
     pub(super) fn resident(&self) -> Resident {
@@ -120,26 +100,6 @@ impl Stage {
             self.stack.step_clock(Clock::Postgres, 20 * 60)?;
         }
         Ok(())
-    }
-
-    /// Waits until the last hold is over, so that the map in Redis is the ledger's; answers both.
-    pub(super) async fn at_rest(&self) -> anyhow::Result<(Position, Vec<u8>)> {
-        let at = self.stack.addresses();
-        let config = CoreClientConfig::new(vec![at.core.to_string()], &at.secrets.core, "herd");
-        let (core, end) = (CoreClient::new(config), Instant::now() + REST_WITHIN);
-        loop {
-            let ledger = ledger(&Sources::from(&at), self.show).await?;
-            let map = core.call(&GetSnapshot { show: self.show }, Duration::from_secs(5), 0).await;
-            if let Ok(map) = map {
-                let statuses = PackedStatuses::from_bytes(map.seats, &map.statuses).context("statuses")?;
-                // At the end the viewers say what differs.
-                if statuses == ledger || Instant::now() > end {
-                    return Ok((map.position, ledger.as_bytes().to_vec()));
-                }
-            }
-            anyhow::ensure!(Instant::now() < end + Duration::from_secs(10), "no core answers");
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
     }
 
     /// Those with whole histories, in both encodings.
@@ -172,6 +132,11 @@ pub(super) async fn restart_gateways(stack: &mut Stack) -> anyhow::Result<()> {
     Ok(())
 }
 
+fn house(args: &ThunderingHerd, seed: u64) -> House {
+    let within = args.within.0;
+    House { viewers: args.viewers, within, habits: habits(args), processes: args.processes, seed }
+}
+
 fn resident(pids: &[u32]) -> u64 {
     pids.iter().copied().map(memory::rss_kib).sum()
 }
@@ -187,30 +152,8 @@ async fn watcher(at: &Addresses, show: ShowId, number: usize) -> anyhow::Result<
     Ok(client)
 }
 
-/// What viewers have to see at rest: claimed seats are shown as held.
-async fn ledger(sources: &Sources, show: ShowId) -> anyhow::Result<PackedStatuses> {
-    let database = sources.connect_postgres().await?;
-    let query = "SELECT seat, status FROM show_seats WHERE show_id = $1 ORDER BY seat";
-    let rows = database.query(query, &[&i64::try_from(show.get())?]).await?;
-    let mut statuses = PackedStatuses::new(u32::try_from(rows.len())?);
-    for row in rows {
-        let status = match row.try_get::<_, &str>(1)? {
-            "available" => SeatStatus::Available,
-            "claimed" => SeatStatus::Held,
-            "booked" => SeatStatus::Booked,
-            _ => SeatStatus::Blocked,
-        };
-        statuses.set(SeatIndex(row.try_get::<_, i32>(0)?.cast_unsigned()), status);
-    }
-    Ok(statuses)
-}
-
 pub(super) const CORES: usize = 2;
 pub(super) const GATEWAYS: usize = 2;
 const WATCHERS: usize = 4;
 const NEWCOMERS_SEATS: u32 = 8;
-/// Each has some descriptors beside them, of the 20,000 that a process may have.
-const VIEWERS_OF_A_PROCESS: usize = 5_000;
 const BETWEEN_RESTARTS: Duration = Duration::from_secs(3);
-const LEAD: Duration = Duration::from_secs(4);
-const REST_WITHIN: Duration = Duration::from_secs(30);
