@@ -75,6 +75,11 @@ impl Told {
         self.lock().bookings.values().filter(|saying| saying.confirmed).count()
     }
 
+    /// Payments that the provider's checkout answered as captured.
+    pub fn payments(&self) -> usize {
+        self.lock().payments.len()
+    }
+
     pub(super) fn lock(&self) -> MutexGuard<'_, Sayings> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

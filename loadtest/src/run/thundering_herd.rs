@@ -58,6 +58,9 @@ pub struct ThunderingHerd {
     /// The load goes on until so many attempts for seats that others want too.
     #[arg(long, env = "SEATWIRE_RUN_ATTEMPTS", default_value_t = 5_000, value_name = "N")]
     pub attempts: u64,
+    /// And until so many payments.
+    #[arg(long, env = "SEATWIRE_RUN_PAYMENTS", default_value_t = 0, value_name = "N")]
+    pub payments: u64,
     /// And at least so long.
     #[arg(long, env = "SEATWIRE_RUN_LENGTH", default_value = "20s", value_name = "TIME")]
     pub length: Time,
@@ -110,6 +113,7 @@ impl ThunderingHerd {
             buyers: 40,
             buyers_per_second: 10.0,
             attempts: 0,
+            payments: 0,
             length: Time(Duration::from_secs(20)),
             seats: 2_000,
             hot: 150,
@@ -204,7 +208,8 @@ pub(super) async fn play(args: &ThunderingHerd, scene: Scene, stop: &Cancellatio
     let report = Report {
         options: json!({
             "viewers": viewers, "within_s": args.within.0.as_secs_f64(), "restless_percent": args.restless,
-            "buyers": args.buyers, "buyers_per_second": args.buyers_per_second, "attempts": args.attempts,
+            "buyers": args.buyers, "buyers_per_second": args.buyers_per_second, "attempts": args.attempts, "payments": args.payments,
+            "payments": args.payments,
             "seats": args.seats, "hot": args.hot, "faults": wanted, "overlapping_percent": args.faults.overlapping,
             "provider": args.provider.name(), "gateways": stage::GATEWAYS, "cores": stage::CORES,
             "buyers_turned_away": turned_away,
@@ -282,7 +287,9 @@ async fn load(
             told = Instant::now();
             tell(began, herd, shopping);
         }
-        let enough = shopping.crowd.holds().contended >= args.attempts && began.elapsed() >= args.length.0;
+        let attempts = shopping.crowd.holds().contended >= args.attempts;
+        let payments = shopping.crowd.told.payments() as u64 >= args.payments;
+        let enough = attempts && payments && began.elapsed() >= args.length.0;
         if stop.is_cancelled() || (enough && faults.is_some() && everybody_came) {
             break;
         }
@@ -332,6 +339,7 @@ fn goals(args: &ThunderingHerd, holds: &Holds, payments: &Payments, viewers: &Vi
     ];
     let mut goals = vec![
         Goal::at_least("contended attempts", args.attempts, holds.contended),
+        Goal::at_least("payments made", args.payments, payments.captured),
         Goal::at_least("viewers connected", args.viewers.into(), viewers.connected),
     ];
     goals.extend(outcomes.map(|(name, count)| Goal::at_least(name, each, count)));
