@@ -15,7 +15,7 @@ use rand::seq::IndexedRandom as _;
 use seatwire_protocol::catalogue::ShowInfo;
 use seatwire_protocol::command::ShowsReply;
 use seatwire_protocol::{CustomerId, SaleState, ShowId};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use contest::Contest;
 pub use customer::{Customer, Zone};
@@ -59,7 +59,7 @@ pub struct Counts {
 }
 
 /// The same as a part of a report.
-#[derive(Debug, Clone, Copy, Serialize)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct Holds {
     pub granted: u64,
     pub refused: u64,

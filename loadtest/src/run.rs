@@ -7,6 +7,7 @@ mod house;
 pub mod kills;
 pub mod late_payments;
 pub mod reconnect_storm;
+mod recorder;
 pub mod report;
 mod rest;
 pub mod rolling_restart;

@@ -8,6 +8,7 @@ mod feed_watch;
 mod herd;
 mod life;
 mod orders;
+mod steps;
 pub mod worker;
 
 pub use herd::{Herd, Seen};

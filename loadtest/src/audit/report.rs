@@ -1,15 +1,16 @@
 //! What an audit found, as text and JSON.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio_postgres::Transaction;
 
 use super::AuditOptions;
 
 /// Everything that one audit found.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct AuditReport {
     pub checks: Vec<Check>,
     /// One a currency.
@@ -19,11 +20,11 @@ pub struct AuditReport {
 }
 
 /// One check.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Check {
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     /// Numbers of the invariants that it shows.
-    pub invariants: &'static str,
+    pub invariants: Cow<'static, str>,
     /// Rows, seats, holds … that it looked at.
     pub examined: u64,
     pub violations: u64,
@@ -32,7 +33,7 @@ pub struct Check {
 }
 
 /// captured = booked + refunded + open, in minor units.
-#[derive(Debug, Clone, Serialize, PartialEq, Eq)]
+#[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq)]
 pub struct Money {
     pub currency: String,
     pub captured: i64,
@@ -65,7 +66,7 @@ impl fmt::Display for AuditReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for check in &self.checks {
             let mark = if check.violations == 0 { "ok  " } else { "FAIL" };
-            let (name, examined, violations) = (check.name, check.examined, check.violations);
+            let (name, examined, violations) = (&check.name, check.examined, check.violations);
             writeln!(f, "{mark} {name:<42} examined {examined:>8}  violations {violations:>4}")?;
             for row in &check.rows {
                 writeln!(f, "       {row}")?;
@@ -84,7 +85,7 @@ impl fmt::Display for AuditReport {
 
 impl Check {
     pub(crate) fn new(name: &'static str, invariants: &'static str) -> Self {
-        Self { name, invariants, examined: 0, violations: 0, rows: Vec::new() }
+        Self { name: name.into(), invariants: invariants.into(), examined: 0, violations: 0, rows: Vec::new() }
     }
 
     pub(crate) fn examined(&mut self, count: usize) {
@@ -135,8 +136,8 @@ impl SqlCheck {
         );
         let row = ledger.query_one(&query, &[]).await?;
         Ok(Check {
-            name: self.name,
-            invariants: self.invariants,
+            name: self.name.into(),
+            invariants: self.invariants.into(),
             examined: unsigned(row.try_get(0)?),
             violations: unsigned(row.try_get(1)?),
             rows: row.try_get(2)?,

@@ -4,22 +4,24 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use clap::Args;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::report::Report;
 
 /// Something without which the run does not count.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Goal {
     pub name: String,
     pub bound: Bound,
+    #[serde(deserialize_with = "crate::times::nan_when_null")]
     pub target: f64,
     /// NaN, null in JSON: it was not measured.
+    #[serde(deserialize_with = "crate::times::nan_when_null")]
     pub value: f64,
     pub met: bool,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Bound {
     AtLeast,

@@ -2,14 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::task::AbortHandle;
 
 use crate::bench::cpu;
 use crate::times::Times;
 
 /// What the harness used.
-#[derive(Debug, Clone, Copy, Serialize)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct Harness {
     /// All processes of the load test: customers, viewers, fault proxies.
     pub cpu_cores: f64,

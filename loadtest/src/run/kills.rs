@@ -85,7 +85,7 @@ impl Kills {
                 back_to_normal_s: back.then(|| fired.elapsed().as_secs_f64()),
                 bound_s: bound_s(victim),
                 overlapping: false,
-                hypothesis: "nothing that was told is lost, and purchases come through again",
+                hypothesis: "nothing that was told is lost, and purchases come through again".into(),
                 note: String::new(),
             };
             let told = line.back_to_normal_s.map_or_else(|| "never".to_owned(), |s| format!("after {s:.1} s"));

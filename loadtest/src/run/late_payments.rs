@@ -5,6 +5,7 @@
 //! Customers work off a deck that the seed shuffles: each card is one way to pay, taken again until it came to its end.
 //! Bookings last seconds instead of minutes by the core's own settings, so that being late is real and short.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +16,8 @@ use tokio_util::sync::CancellationToken;
 use super::goals::Goal;
 use super::harness::Watch;
 use super::kills::Kills;
-use super::report::{Audit, Ratios, Report};
+use super::recorder::Recorder;
+use super::report::{Audit, Histograms, Ratios, Report, Series};
 use super::sale::deck::Deck;
 use super::sale::figures::Figures;
 use super::sale::shopping::{self, Shopping};
@@ -70,7 +72,7 @@ pub async fn run(args: &LatePayments, stop: &CancellationToken) -> anyhow::Resul
     let crowd = Crowd::gather(&addresses).await?;
     let shopping = Arc::new(Shopping::new(crowd, deck.clone(), CLAIM, stop.clone()));
 
-    let watch = Watch::begin()?;
+    let (watch, recorder) = (Watch::begin()?, Recorder::begin(Arc::clone(&shopping)));
     let over = CancellationToken::new();
     let _ends_with_this = over.clone().drop_guard();
     let upsets = tokio::spawn(upsets::run(addresses.provider.clone(), seed, over.clone()));
@@ -81,7 +83,7 @@ pub async fn run(args: &LatePayments, stop: &CancellationToken) -> anyhow::Resul
     over.cancel();
     progress.await?;
     upsets.await?;
-    let duration_s = watch.seconds();
+    let (duration_s, done) = (watch.seconds(), recorder.end());
     let harness = watch.end(Duration::ZERO, args.common.limits.max_behind.0, duration_s);
 
     say("waiting for rest, then the audit");
@@ -109,6 +111,8 @@ pub async fn run(args: &LatePayments, stop: &CancellationToken) -> anyhow::Resul
         calibration,
         ratios,
         faults,
+        histograms: Histograms { hold: shopping.crowd.hold_times.buckets(), ..Histograms::default() },
+        series: Some(Series::of(&done, &BTreeMap::new())),
         ..Report::of("late-payments", seed, duration_s, Audit::new(audited, told), harness)
     };
     let report = report.judged(&args.common.limits);

@@ -2,13 +2,16 @@
 //! scenario does not have is null.
 
 mod machine;
+mod series;
 mod text;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-pub use machine::{Machine, commit};
+pub use machine::{Machine, commit, now};
+pub use series::{Done, Histograms, Series, Watched};
 
 use super::goals::{Goal, float};
 use super::harness::Harness;
@@ -18,13 +21,16 @@ use crate::crowd::{Crowd, Holds};
 pub use crate::times::Spread;
 
 /// Everything that one run showed.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Report {
-    pub scenario: &'static str,
+    pub scenario: Cow<'static, str>,
     /// With the same flags it repeats the run's choices, not its timing.
     pub seed: u64,
     /// Of the source tree that the program was built in; with `-dirty` when it was changed since.
     pub commit: Option<String>,
+    /// When the report was made, RFC 3339.
+    #[serde(default)]
+    pub date: String,
     pub machine: Machine,
     /// The flags that matter.
     pub options: serde_json::Value,
@@ -42,6 +48,7 @@ pub struct Report {
     /// From the moment at which an attempt was meant until its answer.
     pub hold_ms: Option<Spread>,
     /// From the moment at which a purchase was meant to begin until it was confirmed.
+    #[serde(default)]
     pub booking_ms: Option<Spread>,
     pub holds: Option<Holds>,
     pub payments: Option<Payments>,
@@ -50,12 +57,18 @@ pub struct Report {
     pub rss_kib_per_viewer: Option<f64>,
     pub harness: Harness,
     /// What this scenario alone measures, by name.
-    pub figures: BTreeMap<&'static str, f64>,
+    #[serde(default, deserialize_with = "crate::times::nans_when_null")]
+    pub figures: BTreeMap<Cow<'static, str>, f64>,
     pub faults: Vec<FaultLine>,
+    #[serde(default)]
+    pub histograms: Histograms,
+    /// What happened in each second.
+    #[serde(default)]
+    pub series: Option<Series>,
 }
 
 /// What the audit found, with the checks of what was told.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Audit {
     pub violations: u64,
     #[serde(flatten)]
@@ -63,7 +76,7 @@ pub struct Audit {
 }
 
 /// What became of the viewers. Frames are counted over all of them.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Viewers {
     /// Who had the map at the end.
     pub connected: u64,
@@ -85,13 +98,14 @@ pub struct Viewers {
     pub changes: u64,
     pub frames_per_s: f64,
     /// Of the viewer with the fewest, among those who stayed all the time.
+    #[serde(deserialize_with = "crate::times::nan_when_null")]
     pub frames_per_s_least: f64,
     /// Processes that played them.
     pub processes: u64,
 }
 
 /// How many payments came to what: captured = booked + refunded + open.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Payments {
     pub captured: u64,
     pub booked: u64,
@@ -116,7 +130,7 @@ pub struct Payments {
 }
 
 /// What the machine did at most, just before the run.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Calibration {
     pub send_us: f64,
     pub frames_per_s: f64,
@@ -125,7 +139,7 @@ pub struct Calibration {
 }
 
 /// The run's figures as parts of what the machine does at most.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Ratios {
     /// Processor time of the gateways for a frame, in raw sends.
     pub cpu_per_frame: Option<f64>,
@@ -148,7 +162,7 @@ impl Ratios {
 }
 
 /// One fault that met work.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct FaultLine {
     pub name: String,
     pub at_s: f64,
@@ -160,7 +174,7 @@ pub struct FaultLine {
     /// Another fault was in effect at the same time.
     pub overlapping: bool,
     /// What must hold.
-    pub hypothesis: &'static str,
+    pub hypothesis: Cow<'static, str>,
     pub note: String,
 }
 
@@ -199,9 +213,10 @@ impl Report {
     /// With nothing measured yet.
     pub(super) fn of(scenario: &'static str, seed: u64, duration_s: f64, audit: Audit, harness: Harness) -> Self {
         Self {
-            scenario,
+            scenario: scenario.into(),
             seed,
             commit: commit(),
+            date: now(),
             machine: Machine::here(),
             options: serde_json::Value::Null,
             duration_s,
@@ -221,6 +236,8 @@ impl Report {
             harness,
             figures: BTreeMap::new(),
             faults: Vec::new(),
+            histograms: Histograms::default(),
+            series: None,
         }
     }
 

@@ -148,7 +148,7 @@ impl Ground<'_> {
             back_to_normal_s: back,
             bound_s,
             overlapping: false,
-            hypothesis: row.hypothesis,
+            hypothesis: row.hypothesis.into(),
             note: note.trim().to_owned(),
         }
     }

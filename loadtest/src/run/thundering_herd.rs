@@ -15,7 +15,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::goals::{Goal, Time, float};
 use super::harness::Watch;
-use super::report::{Audit, FaultLine, Payments, Ratios, Report, Viewers};
+use super::recorder::Recorder;
+use super::report::{Audit, FaultLine, Histograms, Payments, Ratios, Report, Series, Viewers};
 use super::rest::map_at_rest;
 use super::sale::arrivals::{self, Pace};
 use super::sale::figures::Figures;
@@ -157,6 +158,8 @@ pub(super) async fn play(args: &ThunderingHerd, scene: Scene, stop: &Cancellatio
     let crowd = stage.crowd(&stage.stack.addresses()).await?;
     let shopping = Shopping::empty(crowd, CLAIM, stop.clone()).fight(args.hot, args.hot / 3);
     let shopping = Arc::new(shopping);
+    let recorder = Recorder::begin(Arc::clone(&shopping));
+    herd.count_from(SystemTime::now()).await?;
     let upsets = tokio::spawn(upsets::run(stage.stack.addresses().provider.clone(), seed, over.clone()));
     let pace = Pace {
         herd: args.buyers,
@@ -168,7 +171,7 @@ pub(super) async fn play(args: &ThunderingHerd, scene: Scene, stop: &Cancellatio
     let buyers = tokio::spawn(buyers);
 
     let load = load((args, scene.event), &mut stage, &mut herd, &shopping, (began, plan, seed, resident), stop).await?;
-    let duration_s = watch.seconds();
+    let (duration_s, done) = (watch.seconds(), recorder.end());
     let frames = herd.progress().frames;
     let gateways_cpu = stage.gateways_cpu().saturating_sub(cpu_before);
     let Load { faults, gateways_grew } = load;
@@ -216,8 +219,8 @@ pub(super) async fn play(args: &ThunderingHerd, scene: Scene, stop: &Cancellatio
         }),
         goals,
         viewers: Some(seen.viewers),
-        lag_ms: seen.lag,
-        join_ms: seen.joins,
+        lag_ms: seen.lag.spread(),
+        join_ms: seen.joins.spread(),
         hold_ms: shopping.crowd.hold_times.spread(),
         holds: Some(holds),
         payments: Some(figures.payments),
@@ -225,6 +228,13 @@ pub(super) async fn play(args: &ThunderingHerd, scene: Scene, stop: &Cancellatio
         ratios,
         rss_kib_per_viewer: gateways_grew.map(|kib| float(kib) / f64::from(viewers)),
         faults,
+        histograms: Histograms {
+            lag: seen.lag.buckets(),
+            join: seen.joins.buckets(),
+            hold: shopping.crowd.hold_times.buckets(),
+            booking: None,
+        },
+        series: Some(Series::of(&done, &seen.watched)),
         ..Report::of(scene.name, seed, duration_s, Audit::new(audited, told), harness)
     };
     let report = report.judged(&args.common.limits);

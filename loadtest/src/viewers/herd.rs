@@ -1,8 +1,9 @@
 //! Leads the processes that play viewers: starts them, passes orders on, adds up what they saw.
 
+use std::collections::BTreeMap;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
 use seatwire_protocol::Position;
@@ -11,10 +12,11 @@ use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use super::orders::{Order, Outcome, Plan, Progress, Telling};
+use super::orders::{Order, Outcome, Plan, Progress, Telling, unix_ms};
+use super::steps::Steps;
 use crate::audit::Check;
 use crate::launcher::binary;
-use crate::run::report::Viewers;
+use crate::run::report::{Viewers, Watched};
 use crate::times::{Spread, Times};
 
 /// All viewers of a run.
@@ -22,7 +24,13 @@ use crate::times::{Spread, Times};
 pub struct Herd {
     processes: Vec<Player>,
     progress: Arc<Mutex<Vec<Progress>>>,
+    steps: Arc<Mutex<Steps>>,
+    /// Of changes so far.
+    lag: Times,
 }
+
+/// What the processes say meanwhile is put there.
+type Shared<'a> = (&'a Arc<Mutex<Vec<Progress>>>, &'a Arc<Mutex<Steps>>, &'a Times);
 
 #[derive(Debug)]
 struct Player {
@@ -38,8 +46,10 @@ struct Player {
 #[derive(Debug)]
 pub struct Seen {
     pub viewers: Viewers,
-    pub lag: Option<Spread>,
-    pub joins: Option<Spread>,
+    pub lag: Times,
+    pub joins: Times,
+    /// By seconds since the doors opened.
+    pub watched: BTreeMap<u64, Watched>,
     pub cpu: Duration,
     /// Every viewer's map is the ledger's; no viewer's history breaks the delta rule.
     pub checks: Vec<Check>,
@@ -55,9 +65,10 @@ impl Herd {
     pub async fn start(plan: Plan, processes: usize) -> anyhow::Result<Self> {
         let parts = plan.split(processes);
         let progress = Arc::new(Mutex::new(vec![Progress::default(); parts.len()]));
-        let mut herd = Self { processes: Vec::new(), progress };
+        let mut herd = Self { processes: Vec::new(), progress, steps: Arc::default(), lag: Times::new()? };
         for part in parts {
-            herd.processes.push(Player::start(part, &herd.progress).await?);
+            let player = Player::start(part, (&herd.progress, &herd.steps, &herd.lag)).await?;
+            herd.processes.push(player);
         }
         for player in &mut herd.processes {
             let ready = tokio::time::timeout(READY_WITHIN, player.ready.wait_for(|ready| *ready)).await;
@@ -76,12 +87,25 @@ impl Herd {
         })
     }
 
+    /// Times of changes so far.
+    pub fn lag(&self) -> Option<Spread> {
+        self.lag.spread()
+    }
+
     /// The times of changes come from this server from now on.
     ///
     /// # Errors
     /// When a process is gone.
     pub async fn listen(&mut self, redis: &str) -> anyhow::Result<()> {
         self.order(&Order::Listen { redis: redis.to_owned() }).await
+    }
+
+    /// Seconds are counted from this moment on.
+    ///
+    /// # Errors
+    /// When a process is gone.
+    pub async fn count_from(&mut self, from: SystemTime) -> anyhow::Result<()> {
+        self.order(&Order::Count { from_ms: unix_ms(from) }).await
     }
 
     /// All drop their connections at once, and come back within this time.
@@ -113,7 +137,8 @@ impl Herd {
             outcomes.push(outcome?.context("a process of viewers ended early")?);
         }
         outcomes.iter().flat_map(|one| &one.behind).for_each(|(micros, count)| behind.note_many(*micros, *count));
-        sum(outcomes, processes)
+        let watched = self.steps.lock().unwrap_or_else(PoisonError::into_inner).watched()?;
+        sum(outcomes, processes, watched)
     }
 
     async fn order(&mut self, order: &Order) -> anyhow::Result<()> {
@@ -125,7 +150,7 @@ impl Herd {
 }
 
 impl Player {
-    async fn start(plan: Plan, progress: &Arc<Mutex<Vec<Progress>>>) -> anyhow::Result<Self> {
+    async fn start(plan: Plan, (progress, steps, lag): Shared<'_>) -> anyhow::Result<Self> {
         let number = plan.number;
         let mut command = Command::new(binary("loadtest")?);
         command.arg("viewers").stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
@@ -135,7 +160,7 @@ impl Player {
         let orders = child.stdin.take().context("standard input")?;
         let mut lines = BufReader::new(child.stdout.take().context("standard output")?).lines();
         let (is_ready, ready) = watch::channel(false);
-        let progress = Arc::clone(progress);
+        let (progress, steps, lag) = (Arc::clone(progress), Arc::clone(steps), lag.clone());
         let outcome = tokio::spawn(async move {
             while let Ok(Some(line)) = lines.next_line().await {
                 match serde_json::from_str(&line) {
@@ -145,6 +170,10 @@ impl Player {
                         if let Some(before) = all.get_mut(number) {
                             *before = now;
                         }
+                    }
+                    Ok(Telling::Step(step)) => {
+                        step.lag.iter().for_each(|(micros, count)| lag.note_many(*micros, *count));
+                        steps.lock().unwrap_or_else(PoisonError::into_inner).add(step);
                     }
                     Ok(Telling::Outcome(outcome)) => return Some(*outcome),
                     Err(_) => return None,
@@ -164,7 +193,7 @@ impl Player {
     }
 }
 
-fn sum(outcomes: Vec<Outcome>, processes: u64) -> anyhow::Result<Seen> {
+fn sum(outcomes: Vec<Outcome>, processes: u64, watched: BTreeMap<u64, Watched>) -> anyhow::Result<Seen> {
     let mut viewers = Viewers { processes, frames_per_s_least: f64::NAN, ..Viewers::default() };
     let (lag, joins, mut cpu_s, mut errors) = (Times::new()?, Times::new()?, 0.0, Vec::new());
     let mut maps = Check::new("viewers_end_with_the_ledgers_map", "20 22");
@@ -194,7 +223,7 @@ fn sum(outcomes: Vec<Outcome>, processes: u64) -> anyhow::Result<Seen> {
         errors.extend(one.errors);
     }
     let cpu = Duration::from_secs_f64(cpu_s);
-    Ok(Seen { viewers, lag: lag.spread(), joins: joins.spread(), cpu, checks: vec![maps, histories], errors })
+    Ok(Seen { viewers, lag, joins, watched, cpu, checks: vec![maps, histories], errors })
 }
 
 const READY_WITHIN: Duration = Duration::from_secs(60);

@@ -6,6 +6,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use seatwire_protocol::{Position, ShowId};
 use serde::{Deserialize, Serialize};
 
+use super::steps::Step;
+
 /// Which viewers, and what they are going to do.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Plan {
@@ -58,6 +60,8 @@ pub(super) enum Order {
     Listen { redis: String },
     /// All connections of this gateway's viewers are dropped, to come back within so long.
     Scatter { within_ms: u64 },
+    /// Seconds are counted from this moment on, milliseconds of the Unix epoch; until then from the first viewer on.
+    Count { from_ms: u64 },
     /// Nobody drops, stalls or hides any more; whoever is away comes back.
     Settle,
     /// The ledger's map at rest, packed; then the process ends.
@@ -72,6 +76,8 @@ pub(super) enum Telling {
     Ready,
     /// Now and then.
     Progress(Progress),
+    /// After each second.
+    Step(Step),
     /// In the end.
     Outcome(Box<Outcome>),
 }

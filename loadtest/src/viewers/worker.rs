@@ -14,6 +14,7 @@ use seatwire_protocol::{CustomerId, Position};
 use super::feed_watch::FeedWatch;
 use super::life::{Act, Lives};
 use super::orders::{Order, Outcome, Plan, Progress, Telling, instant};
+use super::steps::Cutter;
 use crate::bench::cpu;
 use crate::bench::crowd::{Crowd, Join, Published, TakenUp};
 use crate::bench::edge::raise_file_limit;
@@ -60,6 +61,7 @@ struct Worker {
     outcome: Outcome,
     began: Instant,
     told: Instant,
+    cutter: Cutter,
 }
 
 impl Worker {
@@ -81,8 +83,24 @@ impl Worker {
         let behind = Histogram::new_with_bounds(1, 600_000_000, 3)?;
         let outcome = Outcome { viewers: plan.viewers as u64, ..Outcome::default() };
         let (returning, told) = (Vec::new(), Instant::now());
-        let mut worker =
-            Self { plan, crowd, lives, tokens, feed, since, been, avoids, at, returning, behind, outcome, began, told };
+        let cutter = Cutter::new(began)?;
+        let mut worker = Self {
+            plan,
+            crowd,
+            lives,
+            tokens,
+            feed,
+            since,
+            been,
+            avoids,
+            at,
+            returning,
+            behind,
+            outcome,
+            began,
+            told,
+            cutter,
+        };
         for viewer in 0..worker.plan.viewers {
             let join = worker.join(viewer, began)?;
             let number = worker.crowd.expect(&join);
@@ -98,6 +116,7 @@ impl Worker {
             match orders.try_recv() {
                 Ok(Order::Listen { redis }) => self.feed.listen(&redis),
                 Ok(Order::Scatter { within_ms }) => self.scatter(Duration::from_millis(within_ms)),
+                Ok(Order::Count { from_ms }) => self.cutter.count_from(instant(from_ms)),
                 Ok(Order::Settle) => self.settle(),
                 Ok(Order::Compare { position, statuses }) => return self.compare(position, &statuses),
                 Ok(Order::Begin(_)) | Err(TryRecvError::Empty) => {}
@@ -108,6 +127,10 @@ impl Worker {
             if self.told.elapsed() >= TELL_EVERY {
                 self.told = Instant::now();
                 tell(&Telling::Progress(self.progress()))?;
+            }
+            if self.cutter.is_due() {
+                let Progress { live, frames, .. } = self.progress();
+                tell(&Telling::Step(self.cutter.cut(frames, live, &self.crowd.stats.latency)?))?;
             }
         }
     }

@@ -20,7 +20,8 @@ async fn finds_nothing_after_purchases_and_every_planted_violation() {
     let options = AuditOptions::default().wait(Duration::from_secs(60));
     let options = options.require("confirmed", 2).require("expired", 1).require("cancelled", 1).require("refunds", 1);
     let clean = audit(&world.addresses(), options).await.unwrap().into_clean().unwrap();
-    let blind: Vec<&str> = clean.checks.iter().filter(|check| check.examined == 0).map(|check| check.name).collect();
+    let blind: Vec<&str> =
+        clean.checks.iter().filter(|check| check.examined == 0).map(|check| check.name.as_ref()).collect();
     assert!(blind.is_empty(), "these looked at nothing: {blind:?}\n{clean}");
     as_a_program(&world);
 
@@ -31,13 +32,13 @@ async fn finds_nothing_after_purchases_and_every_planted_violation() {
     let mut found = BTreeSet::from(["viewers_see_the_map"]);
     for plant in plants::PLANTS {
         let report = audit_with(&world, plant).await;
-        let violated: BTreeSet<&str> = report.violated().map(|check| check.name).collect();
+        let violated: BTreeSet<&str> = report.violated().map(|check| check.name.as_ref()).collect();
         assert!(violated.contains(plant.check), "{plant:?} was not found, but {violated:?}\n{report}");
         let offender = report.violated().find(|check| check.name == plant.check).unwrap();
         assert!(!offender.rows.is_empty(), "offending rows are shown");
         found.insert(plant.check);
     }
-    let every: BTreeSet<&str> = clean.checks.iter().map(|check| check.name).collect();
+    let every: BTreeSet<&str> = clean.checks.iter().map(|check| check.name.as_ref()).collect();
     let unplanted: Vec<_> = every.difference(&found).collect();
     assert!(unplanted.is_empty(), "checks that no plant has shown to find anything: {unplanted:?}");
 }

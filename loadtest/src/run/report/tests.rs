@@ -71,6 +71,8 @@ fn keys_stay_and_parts_that_are_not_there_are_null() {
         "rss_kib_per_viewer",
         "harness",
         "faults",
+        "histograms",
+        "series",
     ];
     stable.iter().for_each(|key| assert!(json.get(key).is_some(), "{key}"));
     assert!(json["viewers"].is_null() && json["rss_kib_per_viewer"].is_null() && json["commit"].is_null());
@@ -78,4 +80,37 @@ fn keys_stay_and_parts_that_are_not_there_are_null() {
     assert_eq!(keys(&json["audit"]), ["checks", "counts", "money", "violations"]);
     assert_eq!(keys(&json["harness"]), ["behind_ms", "cpu_cores", "lagged"]);
     assert_eq!(keys(&json["lag_ms"]), ["max", "p50", "p95", "p99"]);
+}
+
+#[test]
+fn a_report_that_was_stored_is_read_again_and_older_ones_are() {
+    let mut whole = report(Goal::least("frames", 5.0, f64::NAN), 1);
+    let times = crate::times::Times::new().unwrap();
+    times.note(Duration::from_millis(3));
+    whole.viewers = Some(Viewers { connected: 3, frames_per_s_least: f64::NAN, ..Viewers::default() });
+    whole.histograms.lag = times.buckets();
+    whole.series = Some(Series::of(&[Done { granted: 1, refused: 2, confirmed: 3 }], &BTreeMap::new()));
+    whole.calibration =
+        Some(Calibration { send_us: 1.5, frames_per_s: 2.0, redis_holds_per_s: 3.0, pg_transactions_per_s: 4.0 });
+    whole.faults.push(FaultLine {
+        name: "a gateway killed".to_owned(),
+        at_s: 1.5,
+        in_flight: 3,
+        back_to_normal_s: None,
+        bound_s: 2.0,
+        overlapping: true,
+        hypothesis: "nothing is lost".into(),
+        note: String::new(),
+    });
+    let stored = serde_json::to_value(&whole).unwrap();
+    let read: Report = serde_json::from_value(stored.clone()).unwrap();
+    assert_eq!(serde_json::to_value(&read).unwrap(), stored);
+    assert_eq!(read.to_string(), whole.to_string());
+    // Of a version before these keys.
+    let mut older = stored;
+    for key in ["series", "histograms", "date"] {
+        older.as_object_mut().unwrap().remove(key);
+    }
+    let read: Report = serde_json::from_value(older).unwrap();
+    assert!(read.series.is_none() && read.histograms == Histograms::default());
 }

@@ -12,7 +12,7 @@ impl fmt::Display for Report {
         let commit = self.commit.as_deref().unwrap_or("unknown");
         writeln!(f, "\n{}  seed {}  commit {commit}  {:.1} s", self.scenario, self.seed, self.duration_s)?;
         let machine = &self.machine;
-        let (cores, cpu, build, load) = (machine.cores, &machine.cpu, machine.build, machine.load_average);
+        let (cores, cpu, build, load) = (machine.cores, &machine.cpu, &machine.build, machine.load_average);
         writeln!(f, "{build} build, {cores} cores ({cpu}), load average {load:.1}")?;
         faults(f, &self.faults)?;
         writeln!(f)?;
