@@ -159,8 +159,11 @@ async fn refund(
     };
     let fault = app.switches.positions().refund;
     let refund = app.store.commit(|ledger| operations::refund(ledger, &id, new, fault, now_ms()))?;
-    if fault == Some(RefundFault::LoseAnswer) {
-        return Ok(lost_answer());
+    app.switches.note_met(|fault| fault.refund.is_some(), [id.as_str()]);
+    match fault {
+        Some(RefundFault::LoseAnswer) => return Ok(lost_answer()),
+        Some(RefundFault::HoldAnswer) => app.switches.hold_answer().await,
+        _ => {}
     }
     Ok(Json(refund.to_json()).into_response())
 }

@@ -13,7 +13,7 @@ use serde_json::json;
 
 use super::entities::{OrderStatus, PaymentStatus};
 use super::error::ApiError;
-use super::pay_form::{PayRequest, ReturnUrl, is_json};
+use super::pay_form::{PayOutcome, PayRequest, ReturnUrl, is_json};
 use super::{App, now_ms, operations, page};
 
 pub(crate) fn routes() -> Router<App> {
@@ -39,7 +39,7 @@ async fn show(
 }
 
 async fn pay(State(app): State<App>, Path(id): Path<String>, headers: HeaderMap, body: Bytes) -> Response {
-    let request = PayRequest::parse(&headers, &body);
+    let request = PayRequest::parse(&headers, &body).map(|request| put_off(&app, request));
     if is_json(&headers, header::ACCEPT) {
         return pay_as_json(&app, &id, request).unwrap_or_else(IntoResponse::into_response);
     }
@@ -48,7 +48,9 @@ async fn pay(State(app): State<App>, Path(id): Path<String>, headers: HeaderMap,
         let order = app.store.read(|ledger| ledger.order(&id).cloned()).ok_or_else(unknown_order)?;
         // A second press of the button is no second payment, and no error to the customer.
         if order.status != OrderStatus::Paid {
-            app.store.commit(|ledger| operations::pay(ledger, &id, &request, now_ms()))?;
+            let payments = app.store.commit(|ledger| operations::pay(ledger, &id, &request, now_ms()))?;
+            let ids = payments.iter().map(|payment| payment.id.as_str());
+            app.switches.note_met(|fault| fault.capture_after_ms.is_some(), ids);
         }
         Ok((StatusCode::SEE_OTHER, [(header::LOCATION, back.as_str().to_owned())]).into_response())
     });
@@ -60,7 +62,14 @@ fn pay_as_json(app: &App, id: &str, request: Result<PayRequest, ApiError>) -> Re
     let payments = app.store.commit(|ledger| operations::pay(ledger, id, &request, now_ms()))?;
     let first = payments.first().ok_or_else(|| ApiError::server("no payment was made"))?;
     let ids: Vec<&str> = payments.iter().map(|payment| payment.id.as_str()).collect();
+    app.switches.note_met(|fault| fault.capture_after_ms.is_some(), ids.iter().copied());
     Ok(Json(json!({"payment": first.id, "status": first.status, "payments": ids})).into_response())
+}
+
+/// Captured later, when that is switched on and the payment does not say when.
+fn put_off(app: &App, request: PayRequest) -> PayRequest {
+    let after = app.switches.positions().capture_after_ms.filter(|_| request.outcome == PayOutcome::Success);
+    PayRequest { capture_after_ms: request.capture_after_ms.or(after), ..request }
 }
 
 fn unknown_order() -> ApiError {

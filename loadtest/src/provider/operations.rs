@@ -147,7 +147,7 @@ pub(crate) fn refund(
     let later = match fault {
         Some(RefundFault::Fail) => Some((now_ms.saturating_add(REFUND_FAILS_MS), RefundStatus::Failed)),
         Some(RefundFault::Pending) => Some((now_ms.saturating_add(REFUND_PENDING_MS), RefundStatus::Processed)),
-        Some(RefundFault::LoseAnswer | RefundFault::Refuse) | None => None,
+        Some(RefundFault::LoseAnswer | RefundFault::HoldAnswer | RefundFault::Refuse) | None => None,
     };
     let refund = Refund {
         id: new_id(ledger.shapes.refund_prefix()),
@@ -165,7 +165,8 @@ pub(crate) fn refund(
     // A pending refund counts at once: two that overlap may not give back more than was taken.
     let payment = with_refunded(payment, payment.amount_refunded.saturating_add(amount));
     let mut record = Record::default();
-    if refund.status == RefundStatus::Processed {
+    // Of a refund whose answer is held nobody hears but by asking again.
+    if refund.status == RefundStatus::Processed && fault != Some(RefundFault::HoldAnswer) {
         record.events = events::refund(ledger.shapes, &refund, &payment, now_ms);
     }
     record.payments.push(payment);

@@ -51,6 +51,16 @@ impl Store {
         &self,
         operation: impl FnOnce(&Ledger) -> Result<(T, Record), ApiError>,
     ) -> Result<T, ApiError> {
+        self.commit_and(operation, |record| {
+            self.schedule(record.events.iter(), record.payments.iter(), record.refunds.iter());
+        })
+    }
+
+    fn commit_and<T>(
+        &self,
+        operation: impl FnOnce(&Ledger) -> Result<(T, Record), ApiError>,
+        schedule: impl FnOnce(&Record),
+    ) -> Result<T, ApiError> {
         let mut books = self.books.lock().unwrap_or_else(PoisonError::into_inner);
         let (ledger, journal) = &mut *books;
         let (answer, record) = operation(ledger)?;
@@ -64,7 +74,7 @@ impl Store {
             tracing::error!(%error, "can't write the journal");
             ApiError::server("the journal can't be written")
         })?;
-        self.schedule(record.events.iter(), record.payments.iter(), record.refunds.iter());
+        schedule(&record);
         ledger.apply(record);
         Ok(answer)
     }
@@ -75,6 +85,32 @@ impl Store {
             let left = ledger.event(event).is_some_and(|event| event.copies_left > 1);
             Ok((left, Record { delivered: Some(event.to_owned()), ..Record::default() }))
         })
+    }
+
+    /// Webhooks that are due and were held back leave in reverse, later, or more often; answers how many. Their order is
+    /// kept by milliseconds between them.
+    pub(crate) fn retime(&self, copies: u32, later_ms: u64, reverse: bool) -> Result<usize, ApiError> {
+        let mut held: Vec<(String, u32)> = self.deliveries.take_due().into_iter().map(|(_, entry)| entry).collect();
+        if reverse {
+            held.reverse();
+        }
+        let count = held.len();
+        let mut at_ms = now_ms().saturating_add(later_ms);
+        for (event, attempts) in held {
+            if copies > 0 {
+                let more = |ledger: &Ledger| {
+                    let again = ledger.event(&event).filter(|event| event.copies_left < copies).cloned();
+                    let events = again.map(|event| Event { copies_left: copies, due_at_ms: at_ms, ..event });
+                    Ok(((), Record { events: events.into_iter().collect(), ..Record::default() }))
+                };
+                // It is put into the timetable below.
+                self.commit_and(more, |_| {})?;
+            }
+            // An attempt was made as far as the order is concerned: none is shuffled.
+            self.deliveries.add(at_ms, (event, attempts.max(1)));
+            at_ms += BETWEEN_MS;
+        }
+        Ok(count)
     }
 
     fn schedule<'a>(
@@ -117,5 +153,6 @@ pub(crate) async fn run_late_changes(store: Arc<Store>, stop: CancellationToken)
     }
 }
 
+const BETWEEN_MS: u64 = 3;
 /// Undelivered webhooks; payments beyond that are answered with a server error, as nobody could be told of them.
 const EVENTS_MAX: usize = 200_000;

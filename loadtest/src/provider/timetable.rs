@@ -25,6 +25,16 @@ impl<T: Ord> Timetable<T> {
         self.earlier.notify_one();
     }
 
+    /// Takes everything that is due, the longest due first.
+    pub(crate) fn take_due(&self) -> Vec<(u64, T)> {
+        let (mut entries, now) = (self.entries.lock().unwrap_or_else(PoisonError::into_inner), now_ms());
+        let mut due = Vec::new();
+        while entries.first().is_some_and(|(at_ms, _)| *at_ms <= now) {
+            due.extend(entries.pop_first());
+        }
+        due
+    }
+
     /// Waits for the first entry to be due and takes it. Dropping the future loses nothing.
     pub(crate) async fn next(&self) -> T {
         loop {

@@ -12,7 +12,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use rand::Rng as _;
-use sha2::Sha256;
+use sha2::{Digest as _, Sha256};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -95,23 +95,27 @@ pub(crate) async fn run(
             store.deliveries.add(now_ms().saturating_add(later), (event, 1));
             continue;
         }
-        let (store, sender) = (Arc::clone(&store), Arc::clone(&sender));
+        let (store, switches, sender) = (Arc::clone(&store), Arc::clone(&switches), Arc::clone(&sender));
         tasks.spawn(async move {
-            deliver(&store, &sender, event, attempts).await;
+            deliver(&store, &switches, &sender, event, attempts).await;
             drop(place);
         });
     }
 }
 
-async fn deliver(store: &Store, sender: &Sender, event: String, attempts: u32) {
+async fn deliver(store: &Store, switches: &Switches, sender: &Sender, event: String, attempts: u32) {
     let Some(body) = store.read(|ledger| ledger.event(&event).map(|event| event.body.clone())) else { return };
+    let body_hash = hex::encode(Sha256::digest(body.as_bytes()));
     let sent = tokio::time::timeout(ANSWER_WITHIN, sender.send(&event, body)).await;
     let failure = match sent {
-        Ok(Ok(())) => match store.delivered(&event) {
-            Ok(true) => return store.deliveries.add(now_ms(), (event, 0)),
-            Ok(false) => return,
-            Err(error) => error.description,
-        },
+        Ok(Ok(())) => {
+            switches.note_accepted(body_hash);
+            match store.delivered(&event) {
+                Ok(true) => return store.deliveries.add(now_ms(), (event, 0)),
+                Ok(false) => return,
+                Err(error) => error.description,
+            }
+        }
         Ok(Err(error)) => format!("{error:#}"),
         Err(_) => "no answer in time".to_owned(),
     };

@@ -15,6 +15,7 @@ use super::entities;
 use super::error::StripeError;
 use super::stored::repeat;
 use crate::provider::api::{AMOUNT_MAX, AMOUNT_MIN, RECEIPT_CHARS_MAX, fault};
+use crate::provider::control::RefundFault;
 use crate::provider::error::ApiError;
 use crate::provider::operations::{self, NewOrder, NewRefund};
 use crate::provider::pay_form::read_form;
@@ -110,6 +111,10 @@ async fn create_refund(State(app): State<App>, headers: HeaderMap, body: Bytes) 
         let order = ledger.payment(charge).map(|payment| payment.order_id.clone()).unwrap_or_default();
         Ok(((refund, order), record))
     })?;
+    app.switches.note_met(|fault| fault.refund.is_some(), [charge.as_str()]);
+    if fault == Some(RefundFault::HoldAnswer) {
+        app.switches.hold_answer().await;
+    }
     Ok(Json(entities::refund(&refund, &order)))
 }
 
