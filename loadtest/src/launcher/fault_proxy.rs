@@ -1,11 +1,12 @@
 //! A TCP proxy between two parts of a stack that can slow, cut, swallow and half-close what it carries, and lead to
 //! another server. A stable address whose server can be exchanged is how a failover is played.
 //!
-//! It knows no protocol, except that it can make a Redis subscriber deaf. A fault holds for connections that exist and
+//! It knows no protocol, except that it can make a Redis subscriber deaf, and repeat what is published and commands. A fault holds for connections that exist and
 //! for new ones until the next call changes it.
 
 mod connection;
 mod deaf;
+mod repeat;
 
 use std::{
     io,
@@ -36,6 +37,10 @@ enum Mode {
     Refuse,
     /// Carries everything but what Redis publishes: a subscription that is confirmed and hears nothing.
     Deaf,
+    /// Carries everything, and what Redis publishes again and out of order.
+    RepeatPublished,
+    /// Carries everything, and each command to a core again.
+    RepeatCommands,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -104,10 +109,17 @@ impl FaultProxy {
 
     /// For connections to Redis: cuts those that exist; new ones carry everything except what is published.
     pub fn deaf(&self) {
-        self.control.send_modify(|control| {
-            control.mode = Mode::Deaf;
-            control.resets += 1;
-        });
+        self.begin_anew(Mode::Deaf);
+    }
+
+    /// For connections to Redis: cuts those that exist; new ones carry what is published twice and out of order.
+    pub fn repeat_published(&self) {
+        self.begin_anew(Mode::RepeatPublished);
+    }
+
+    /// For connections to a core: cuts those that exist; new ones carry each command twice, later ones between.
+    pub fn repeat_commands(&self) {
+        self.begin_anew(Mode::RepeatCommands);
     }
 
     /// New connections lead to this server; those that exist are cut with RST.
@@ -121,6 +133,14 @@ impl FaultProxy {
     /// Carries everything at once, as at the start.
     pub fn restore(&self) {
         self.set(PASS);
+    }
+
+    /// A connection whose words are to be told apart is carried from its beginning.
+    fn begin_anew(&self, mode: Mode) {
+        self.control.send_modify(|control| {
+            control.mode = mode;
+            control.resets += 1;
+        });
     }
 
     fn set(&self, mode: Mode) {

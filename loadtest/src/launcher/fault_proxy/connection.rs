@@ -14,7 +14,7 @@ use tokio::{
     time::Instant,
 };
 
-use super::{Control, Mode, deaf::Deaf};
+use super::{Control, Mode, deaf::Deaf, repeat::Repeat};
 
 /// Why pumping stopped before the connection's own end.
 enum Cut {
@@ -64,23 +64,36 @@ async fn pump_both(
 ) -> io::Result<()> {
     let (from_client, to_client) = client.split();
     let (from_server, to_server) = server.split();
-    let to_client = pump(from_server, to_client, control, Ear::Server(Deaf::default()));
-    tokio::try_join!(pump(from_client, to_server, control, Ear::Client), to_client)?;
+    // Where each word begins is known only from the first one of a connection on.
+    let mode = control.borrow().mode;
+    let (asked, answered) = match mode {
+        Mode::Deaf => (Filter::None, Filter::Deaf(Deaf::default())),
+        Mode::RepeatPublished => (Filter::None, Filter::Repeat(Repeat::published())),
+        Mode::RepeatCommands => (Filter::Repeat(Repeat::commands()), Filter::None),
+        _ => (Filter::None, Filter::None),
+    };
+    let to_client = pump(from_server, to_client, control, (mode, answered));
+    tokio::try_join!(pump(from_client, to_server, control, (mode, asked)), to_client)?;
     Ok(())
 }
 
 /// One direction, to its end.
-async fn pump(from: ReadHalf<'_>, to: WriteHalf<'_>, control: &watch::Receiver<Control>, ear: Ear) -> io::Result<()> {
+async fn pump(
+    from: ReadHalf<'_>,
+    to: WriteHalf<'_>,
+    control: &watch::Receiver<Control>,
+    filter: (Mode, Filter),
+) -> io::Result<()> {
     let (queue, queued) = mpsc::channel(QUEUE);
-    tokio::try_join!(read(from, queue, control.clone(), ear), write(to, queued, control.clone()))?;
+    tokio::try_join!(read(from, queue, control.clone(), filter), write(to, queued, control.clone()))?;
     Ok(())
 }
 
-/// Whose words a pump carries. Only a server's can be left out, and only from the first word of a connection on: then
-/// it is known where each one begins.
-enum Ear {
-    Client,
-    Server(Deaf),
+/// What becomes of the words that a pump carries, while the fault lasts in which its connection began.
+enum Filter {
+    None,
+    Deaf(Deaf),
+    Repeat(Repeat),
 }
 
 type Piece = (Instant, Bytes);
@@ -90,10 +103,10 @@ async fn read(
     mut from: ReadHalf<'_>,
     queue: mpsc::Sender<Piece>,
     mut control: watch::Receiver<Control>,
-    mut ear: Ear,
+    (began_in, mut filter): (Mode, Filter),
 ) -> io::Result<()> {
     let mut buffer = vec![0; PIECE];
-    let mut deaf = control.borrow().mode == Mode::Deaf;
+    let mut on = true;
     loop {
         let delay = passing(&mut control).await;
         let length = tokio::select! {
@@ -101,10 +114,11 @@ async fn read(
             _ = control.changed() => continue,
         };
         let Some(piece) = buffer.get(..length).filter(|piece| !piece.is_empty()) else { return Ok(()) };
-        deaf &= control.borrow().mode == Mode::Deaf;
-        let piece = match &mut ear {
-            Ear::Server(filter) => filter.piece(piece, deaf),
-            Ear::Client => Bytes::copy_from_slice(piece),
+        on &= control.borrow().mode == began_in;
+        let piece = match &mut filter {
+            Filter::Deaf(filter) => filter.piece(piece, on),
+            Filter::Repeat(filter) => filter.piece(piece, on),
+            Filter::None => Bytes::copy_from_slice(piece),
         };
         if queue.send((Instant::now() + delay, piece)).await.is_err() {
             return Ok(());
@@ -131,7 +145,7 @@ async fn passing(control: &mut watch::Receiver<Control>) -> Duration {
     loop {
         match control.borrow_and_update().mode {
             Mode::Pass(delay) => return delay,
-            Mode::Deaf => return Duration::ZERO,
+            Mode::Deaf | Mode::RepeatPublished | Mode::RepeatCommands => return Duration::ZERO,
             Mode::Blackhole | Mode::HalfOpen | Mode::Refuse => {}
         }
         changed(control).await;
@@ -146,7 +160,8 @@ async fn cut(mut control: watch::Receiver<Control>, resets: u64) -> Cut {
             _ if now.resets != resets => return Cut::Reset,
             Mode::Refuse => return Cut::Reset,
             Mode::HalfOpen => return Cut::HalfOpen,
-            Mode::Pass(_) | Mode::Blackhole | Mode::Deaf => changed(&mut control).await,
+            Mode::Pass(_) | Mode::Blackhole => changed(&mut control).await,
+            Mode::Deaf | Mode::RepeatPublished | Mode::RepeatCommands => changed(&mut control).await,
         }
     }
 }

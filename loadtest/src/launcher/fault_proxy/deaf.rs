@@ -28,14 +28,14 @@ impl Deaf {
 }
 
 /// `*3\r\n$7\r\nmessage\r\n…`, or `>3…` in RESP3.
-fn is_published(value: &[u8]) -> bool {
+pub(super) fn is_published(value: &[u8]) -> bool {
     let after_length = value.iter().position(|byte| *byte == b'\n').and_then(|end| value.get(end + 1..));
     matches!(value.first(), Some(b'*' | b'>'))
         && after_length.is_some_and(|rest| rest.starts_with(b"$7\r\nmessage\r\n"))
 }
 
 /// Bytes of the whole value at the start; `None` while some are missing.
-fn value(bytes: &[u8]) -> Option<usize> {
+pub(super) fn value(bytes: &[u8]) -> Option<usize> {
     let end = bytes.windows(2).position(|pair| pair == b"\r\n")?;
     let (kind, number) = bytes.get(..end)?.split_first()?;
     let mut length = end + 2;
