@@ -6,15 +6,22 @@
 //! gateway, every viewer sees it, and nothing that was committed is missing in Redis. [`Report`] is the table of a run.
 
 mod commit_gap;
+mod descriptors;
 mod in_flight;
 mod inject;
+mod ledger_admin;
 mod names;
 mod newcomer;
 mod normal;
+mod poison;
+mod provider_gaps;
 mod redis_admin;
 mod report;
 mod rows;
 mod shot;
+mod switches;
+mod texts;
+mod webhook_gap;
 
 pub use in_flight::{InFlight, Kind};
 pub use names::Part;
@@ -65,12 +72,44 @@ pub enum Fault {
     HalfOpenFeed,
     /// The gateways' subscriptions are confirmed and hear nothing.
     DeafFeed,
+    /// What is published comes twice and out of order.
+    RepeatFeed,
     /// Everything between gateways and cores is reset; answers on their way are lost.
     CutCores,
+    /// Every command reaches its core twice, the second time behind later ones.
+    RepeatCommands,
+    /// The core that takes webhooks is killed when the provider was told that it has one, and the ledger not yet.
+    KillCoreAfterWebhook,
+    /// All cores are killed when the provider has made a refund that they asked for and not answered.
+    KillCoresInRefund,
+    /// Webhooks of everything in flight come three times, the latest first.
+    RepeatWebhooks,
+    /// Webhooks come long after whatever they tell of is found by asking.
+    WithholdWebhooks,
+    /// Payments are captured when their booking's time is over.
+    DelayCaptures,
+    /// The provider's API answers 500.
+    FailProvider,
+    /// It answers 429.
+    ThrottleProvider,
+    /// It does not answer, and its connections stay open.
+    HangProvider,
+    /// It makes refunds and ends the connection instead of answering.
+    LoseRefundAnswers,
     /// The payment provider is killed.
     KillProvider,
     /// The payment provider does not answer.
     StopProvider,
+    /// Every viewer's connection breaks at once.
+    ScatterViewers,
+    /// Half of the viewers stop reading.
+    StallViewers,
+    /// An event in the inbox can't be processed.
+    PoisonInbox,
+    /// A change in the outbox can't be applied.
+    PoisonOutbox,
+    /// The first gateway has no file descriptor left for a new connection.
+    ExhaustDescriptors,
     /// The last gateway is restarted as a deploy does it, with SIGTERM.
     DrainGateway,
     /// The last core is.
@@ -84,7 +123,7 @@ pub enum Fault {
 }
 
 impl Fault {
-    pub const ALL: [Self; 32] = [
+    pub const ALL: [Self; 48] = [
         Self::KillGateway,
         Self::StopGateway,
         Self::KillCoreInClaim,
@@ -105,9 +144,25 @@ impl Fault {
         Self::SlowFeed,
         Self::HalfOpenFeed,
         Self::DeafFeed,
+        Self::RepeatFeed,
         Self::CutCores,
+        Self::RepeatCommands,
+        Self::KillCoreAfterWebhook,
+        Self::KillCoresInRefund,
+        Self::RepeatWebhooks,
+        Self::WithholdWebhooks,
+        Self::DelayCaptures,
+        Self::FailProvider,
+        Self::ThrottleProvider,
+        Self::HangProvider,
+        Self::LoseRefundAnswers,
         Self::KillProvider,
         Self::StopProvider,
+        Self::ScatterViewers,
+        Self::StallViewers,
+        Self::PoisonInbox,
+        Self::PoisonOutbox,
+        Self::ExhaustDescriptors,
         Self::DrainGateway,
         Self::DrainCore,
         Self::Clog,
@@ -123,8 +178,11 @@ impl Fault {
     pub const fn needs(self) -> Kind {
         match self {
             Self::KillCoreInClaim | Self::KillCoresBeforeApply => Kind::Book,
-            Self::KillCoreInSettle | Self::KillProvider | Self::StopProvider => Kind::Pay,
-            _ => Kind::Any,
+            Self::KillCoreInSettle | Self::KillCoreAfterWebhook => Kind::Pay,
+            _ => match self.part() {
+                Part::Provider => Kind::Pay,
+                _ => Kind::Any,
+            },
         }
     }
 }

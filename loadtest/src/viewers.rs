@@ -11,5 +11,5 @@ mod orders;
 mod steps;
 pub mod worker;
 
-pub use herd::{Herd, Seen};
+pub use herd::{Herd, Looker, Seen};
 pub use orders::{Habits, Plan};

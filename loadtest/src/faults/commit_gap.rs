@@ -5,9 +5,10 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use tokio_postgres::{Client, NoTls};
+use tokio_postgres::Client;
 
 use super::inject::Injected;
+use super::ledger_admin::{connect, waiting_for};
 use crate::launcher::{FaultProxy, Link, Process, Stack};
 
 pub(super) async fn inject(stack: &mut Stack) -> anyhow::Result<Injected> {
@@ -28,11 +29,11 @@ async fn attempt(stack: &mut Stack) -> anyhow::Result<Option<Injected>> {
     let mut waiting = Vec::new();
     while waiting.is_empty() && Instant::now() < end {
         tokio::time::sleep(Duration::from_millis(5)).await;
-        waiting = transactions(&watcher).await?;
+        waiting = waiting_for(&watcher, "outbox").await?;
     }
     redis(stack)?.blackhole();
     // More may have come meanwhile; and what they had to say to Redis before has been said.
-    waiting = transactions(&watcher).await?;
+    waiting = waiting_for(&watcher, "outbox").await?;
     locker.batch_execute("COMMIT").await?;
     let mut caught = 0;
     while caught == 0 && !waiting.is_empty() && Instant::now() < end + Duration::from_millis(500) {
@@ -50,7 +51,7 @@ async fn attempt(stack: &mut Stack) -> anyhow::Result<Option<Injected>> {
     redis(stack)?.reset();
     let caught = committed(&watcher, &waiting).await?;
     anyhow::ensure!(caught > 0, "a change was marked as applied although Redis was cut off");
-    Ok(Some(Injected { at, note: format!("{caught} commits not in Redis") }))
+    Ok(Some(Injected::at(at, format!("{caught} commits not in Redis"))))
 }
 
 pub(super) async fn undo(stack: &mut Stack) -> anyhow::Result<()> {
@@ -61,36 +62,18 @@ pub(super) async fn undo(stack: &mut Stack) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Transactions that wait to write into the outbox.
-async fn transactions(watcher: &Client) -> anyhow::Result<Vec<String>> {
-    let row = watcher
-        .query_one(
-            "SELECT coalesce(array_agg(DISTINCT a.backend_xid::text), '{}') FROM pg_locks l JOIN pg_stat_activity a USING (pid)
-             WHERE NOT l.granted AND l.relation = 'outbox'::regclass AND a.backend_xid IS NOT NULL",
-            &[],
-        )
-        .await?;
-    Ok(row.try_get(0)?)
-}
-
 /// How many of their rows are committed, and not marked as applied.
 async fn committed(watcher: &Client, transactions: &[String]) -> anyhow::Result<i64> {
     let query = "SELECT count(*) FROM outbox WHERE xmin::text = ANY($1) AND applied_at IS NULL";
     Ok(watcher.query_one(query, &[&transactions]).await?.try_get(0)?)
 }
 
-fn cores(stack: &Stack) -> Vec<Process> {
+pub(super) fn cores(stack: &Stack) -> Vec<Process> {
     stack.all().into_iter().filter(|process| matches!(process, Process::Core(_))).collect()
 }
 
 fn redis(stack: &Stack) -> anyhow::Result<&FaultProxy> {
     stack.proxy(Link::CoreRedis).context("cores do not reach Redis through a proxy")
-}
-
-async fn connect(stack: &Stack) -> anyhow::Result<Client> {
-    let (client, connection) = tokio_postgres::connect(&stack.addresses().postgres, NoTls).await?;
-    tokio::spawn(connection);
-    Ok(client)
 }
 
 const TRIES: usize = 10;

@@ -17,6 +17,7 @@ pub enum Part {
     Postgres,
     Provider,
     Clock,
+    Viewers,
     /// More than one: such a fault is fired alone.
     Many,
 }
@@ -38,15 +39,23 @@ impl Fault {
         match self {
             Self::KillGateway | Self::StopGateway | Self::DrainGateway => Part::Gateway,
             Self::KillCoreInClaim | Self::KillCoreInSettle | Self::StopCore | Self::DrainCore => Part::Core,
-            Self::CutCores => Part::CoreLink,
+            Self::ExhaustDescriptors => Part::Gateway,
+            Self::CutCores | Self::RepeatCommands => Part::CoreLink,
             Self::EmptyRedis | Self::KillRedis | Self::StopRedis | Self::FillMemory | Self::FillDisk => Part::Redis,
             // It is a command to Redis.
             Self::FlushScripts | Self::DropFeed => Part::Redis,
-            Self::SlowFeed | Self::HalfOpenFeed | Self::DeafFeed => Part::Feed,
+            Self::SlowFeed | Self::HalfOpenFeed | Self::DeafFeed | Self::RepeatFeed => Part::Feed,
             Self::KillPostgres | Self::KillBackends | Self::StopPostgres => Part::Postgres,
             Self::KillProvider | Self::StopProvider => Part::Provider,
+            Self::RepeatWebhooks | Self::WithholdWebhooks | Self::DelayCaptures => Part::Provider,
+            Self::FailProvider | Self::ThrottleProvider | Self::HangProvider => Part::Provider,
+            Self::LoseRefundAnswers => Part::Provider,
+            Self::ScatterViewers | Self::StallViewers => Part::Viewers,
             Self::ClockAhead(_) | Self::ClockBehind(_) => Part::Clock,
             Self::KillCoresBeforeApply | Self::FailOver | Self::Clog => Part::Many,
+            // They hold the ledger, or need a core that works.
+            Self::KillCoreAfterWebhook | Self::KillCoresInRefund => Part::Many,
+            Self::PoisonInbox | Self::PoisonOutbox => Part::Many,
         }
     }
 
@@ -60,9 +69,15 @@ impl Fault {
         Duration::from_millis(match self {
             // Past the end of a hold.
             Self::StopCore => 4_500,
+            // Longer than a call to it may take.
+            Self::HangProvider => 6_000,
+            Self::FailProvider | Self::ThrottleProvider | Self::StallViewers => 3_000,
             Self::StopGateway | Self::StopPostgres | Self::StopProvider | Self::HalfOpenFeed => 3_000,
             Self::StopRedis => 2_000,
+            Self::LoseRefundAnswers | Self::WithholdWebhooks | Self::DelayCaptures => 2_000,
+            Self::ExhaustDescriptors => 2_000,
             Self::FillMemory | Self::FillDisk | Self::SlowFeed => 1_500,
+            Self::RepeatFeed | Self::RepeatCommands | Self::RepeatWebhooks => 1_500,
             Self::ClockAhead(_) | Self::ClockBehind(_) => 1_000,
             Self::KillGateway => 300,
             _ => 0,
@@ -72,6 +87,7 @@ impl Fault {
     /// Whether taking it away needs the other servers: those that do come last.
     pub const fn heals_by_restart(self) -> bool {
         matches!(self, Self::KillGateway | Self::KillCoreInClaim | Self::KillCoreInSettle | Self::KillCoresBeforeApply)
+            || matches!(self, Self::KillCoreAfterWebhook | Self::KillCoresInRefund)
     }
 
     /// Whether a run may fire it at random: unpaid bookings made while PostgreSQL's clock is ahead wait for a quarter of

@@ -51,10 +51,47 @@ impl Normal {
     /// # Errors
     /// With the last reason why not, long after any bound.
     pub async fn wait(&self) -> anyhow::Result<Right> {
+        self.wait_at(None).await
+    }
+
+    /// The same, and until each of these statements counts nothing.
+    ///
+    /// # Errors
+    /// With the last reason why not, or the statement, long after any bound.
+    pub async fn wait_and(&self, left: &[String]) -> anyhow::Result<Right> {
+        let right = self.wait().await?;
+        if left.is_empty() {
+            return Ok(right);
+        }
+        let (database, connection) = tokio_postgres::connect(&self.postgres, NoTls).await?;
+        tokio::spawn(connection);
+        let end = Instant::now() + LEFT_WITHIN;
+        for statement in left {
+            loop {
+                let count: i64 = database.query_one(statement, &[]).await?.try_get(0)?;
+                if count == 0 {
+                    break;
+                }
+                anyhow::ensure!(Instant::now() < end, "{count} never done: {statement}");
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        }
+        Ok(Right { at: Instant::now(), last_step: "what it met", last_failure: right.last_failure })
+    }
+
+    /// Right for everybody but newcomers at one gateway: who is connected there sees what happens elsewhere.
+    ///
+    /// # Errors
+    /// With the last reason why not, long after any bound.
+    pub async fn wait_without(&self, gateway: usize) -> anyhow::Result<Right> {
+        self.wait_at(Some(gateway)).await
+    }
+
+    async fn wait_at(&self, without: Option<usize>) -> anyhow::Result<Right> {
         let end = Instant::now() + LIVENESS;
         let mut last_failure = None;
         loop {
-            let failure = match tokio::time::timeout(ROUND, self.is_right()).await {
+            let failure = match tokio::time::timeout(ROUND, self.is_right(without)).await {
                 Ok(Ok(last_step)) => return Ok(Right { at: Instant::now(), last_step, last_failure }),
                 Ok(Err(error)) => format!("{error:#}"),
                 Err(_) => "no answers".to_owned(),
@@ -66,11 +103,14 @@ impl Normal {
     }
 
     /// Answers what took longest.
-    async fn is_right(&self) -> anyhow::Result<&'static str> {
+    async fn is_right(&self, without: Option<usize>) -> anyhow::Result<&'static str> {
         let each = self.seats.len() / self.gateways.len().max(1);
         let seats = self.seats.chunks(each.max(1));
-        let visits = self.gateways.iter().zip(seats);
-        let visits = visits.map(|(gateway, seats)| newcomer::visit(gateway, &self.jwt, self.show, seats));
+        let visits = self.gateways.iter().zip(seats).enumerate().filter(|(number, _)| without != Some(*number));
+        let visits = visits.map(|(_, (gateway, seats))| newcomer::visit(gateway, &self.jwt, self.show, seats));
+        // Who comes back may come to the gateway that takes nobody.
+        let there = |viewer: &&Arc<ViewerClient>| without.is_none() || viewer.closed().is_none();
+        let viewers = self.viewers.iter().filter(there);
         let applied = async {
             self.committed_is_applied().await?;
             anyhow::Ok(Instant::now())
@@ -78,7 +118,7 @@ impl Normal {
         let seen = async {
             let latest = try_join_all(visits).await?.into_iter().max().unwrap_or_default();
             let visited = Instant::now();
-            try_join_all(self.viewers.iter().map(|viewer| self.sees(viewer, latest))).await?;
+            try_join_all(viewers.map(|viewer| self.sees(viewer, latest))).await?;
             anyhow::Ok((visited, Instant::now()))
         };
         let (applied, (visited, seen)) = tokio::try_join!(applied, seen)?;
@@ -168,3 +208,5 @@ fn server_map(answers: Vec<Value>) -> anyhow::Result<(Position, Vec<u8>)> {
 const ROUND: Duration = Duration::from_secs(5);
 /// Generous on purpose: times are reported, not judged.
 const LIVENESS: Duration = Duration::from_secs(60);
+/// A refund whose worker was killed is taken up again after half a minute.
+const LEFT_WITHIN: Duration = Duration::from_secs(120);

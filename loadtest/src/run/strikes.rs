@@ -5,9 +5,10 @@ mod plan;
 
 use std::time::{Duration, Instant};
 
+use anyhow::Context as _;
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 pub use plan::{FaultFlags, Plan};
@@ -16,6 +17,16 @@ use super::report::FaultLine;
 use super::say;
 use crate::faults::{Fault, InFlight, Normal, Part, Shot};
 use crate::launcher::Stack;
+use crate::viewers::Looker;
+
+/// What faults do to the viewers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ToViewers {
+    /// All connections break, to come back within this time.
+    Scatter(Duration),
+    /// Every second one stops reading, or reads again.
+    Read(bool),
+}
 
 /// What faults meet.
 pub(super) struct Ground<'a> {
@@ -26,6 +37,9 @@ pub(super) struct Ground<'a> {
     pub(super) purchases: &'a (dyn Fn() -> usize + Sync),
     /// Told of a Redis that takes another's place.
     pub(super) redis: watch::Sender<String>,
+    /// Led by somebody else.
+    pub(super) viewers: mpsc::Sender<ToViewers>,
+    pub(super) looker: Looker,
     pub(super) began: Instant,
 }
 
@@ -58,25 +72,44 @@ impl Ground<'_> {
     }
 
     async fn alone(&mut self, fault: Fault) -> anyhow::Result<FaultLine> {
+        let live = self.looker.look().live;
         let mut shot = self.fire(fault).await?;
         let row = fault.row();
         let healed_first = row.since == crate::faults::Since::Healed;
+        let mut begin = shot.fired;
         if healed_first {
+            if fault == Fault::ExhaustDescriptors {
+                self.others_see(&shot).await?;
+            }
             tokio::time::sleep(fault.lasts()).await;
-            shot.heal(self.stack).await?;
+            if let Err(error) = self.heal(&mut shot).await {
+                return Ok(self.line(&shot, None, row.bound.as_secs_f64(), format!("{error:#}")));
+            }
+            begin = Instant::now();
         }
-        let begin = if healed_first { Instant::now() } else { shot.fired };
-        let (back, mut note) = match shot.back_to_normal(self.normal).await {
+        let (mut back, mut note) = match shot.back_to_normal(self.normal).await {
             Ok(outcome) => (Some(outcome.back), outcome.note),
             Err(error) => (None, format!("{error:#}")),
         };
-        let back = if fault.part() == Part::Provider { self.purchases_again(begin).await } else { back };
+        let also = match fault.part() {
+            Part::Provider => Some(self.purchases_again(begin).await),
+            Part::Viewers if healed_first || fault == Fault::ScatterViewers => {
+                Some(self.viewers_again(live, begin).await)
+            }
+            _ => None,
+        };
+        if let Some(also) = also {
+            back = back.zip(also).map(|(right, also)| right.max(also));
+        }
         if !healed_first {
             tokio::time::sleep(fault.lasts()).await;
-            shot.heal(self.stack).await?;
             // The next fault is alone, too.
-            if let Err(error) = self.normal.wait().await {
-                note = format!("{note} and {error:#} after it was taken away");
+            let right = match self.heal(&mut shot).await {
+                Ok(()) => self.normal.wait_and(shot.left()).await.map(drop),
+                Err(error) => Err(error),
+            };
+            if let Err(error) = right {
+                (back, note) = (None, format!("{note}, and {error:#} after it was taken away"));
             }
         }
         self.tell_redis();
@@ -96,11 +129,14 @@ impl Ground<'_> {
         }
         tokio::time::sleep(faults.iter().map(|fault| fault.lasts()).max().unwrap_or_default()).await;
         shots.sort_by_key(|shot| shot.fault.heals_by_restart());
+        let (mut healed, mut left) = (Ok(()), Vec::new());
         for shot in &mut shots {
-            shot.heal(self.stack).await?;
+            healed = healed.and(self.heal(shot).await);
+            left.extend_from_slice(shot.left());
         }
         let begin = Instant::now();
-        let right = self.normal.wait().await;
+        let right = self.normal.wait_and(&left).await;
+        let right = healed.and(right);
         self.tell_redis();
         if let Some(error) = failure.filter(|_| shots.len() < 2) {
             return Err(error);
@@ -108,8 +144,10 @@ impl Ground<'_> {
         let note = right.as_ref().err().map(|error| format!("{error:#}")).unwrap_or_default();
         let back = right.ok().map(|right| right.at.saturating_duration_since(begin).as_secs_f64());
         let bound = shots.iter().map(|shot| shot.fault.row().bound).max().unwrap_or_default().as_secs_f64();
-        let lines =
-            shots.iter().map(|shot| FaultLine { overlapping: true, ..self.line(shot, back, bound, note.clone()) });
+        let lines = shots.iter().map(|shot| {
+            let note = format!("{} {note}", shot.note());
+            FaultLine { overlapping: true, ..self.line(shot, back, bound, note) }
+        });
         Ok(lines.collect())
     }
 
@@ -119,7 +157,40 @@ impl Ground<'_> {
             // Something has to be written that the replica does not hear of.
             tokio::time::sleep(LOSE_FOR).await;
         }
-        fault.fire(self.stack, self.in_flight).await
+        match of_viewers(fault) {
+            Some(act) => fault.fire_at_viewers(self.in_flight, self.order(act)).await,
+            None => fault.fire(self.stack, self.in_flight).await,
+        }
+    }
+
+    async fn heal(&mut self, shot: &mut Shot) -> anyhow::Result<()> {
+        if shot.fault == Fault::StallViewers {
+            self.order(ToViewers::Read(true)).await?;
+        }
+        shot.heal(self.stack).await
+    }
+
+    async fn order(&self, act: ToViewers) -> anyhow::Result<()> {
+        self.viewers.send(act).await.map_err(|_| anyhow::anyhow!("nobody leads the viewers"))
+    }
+
+    /// Whoever is connected to a gateway that takes nobody goes on.
+    async fn others_see(&self, shot: &Shot) -> anyhow::Result<()> {
+        self.normal.wait_without(0).await.map(drop).with_context(|| format!("{:?}", shot.fault))
+    }
+
+    /// Until nearly as many viewers are live as were before; some are always away.
+    async fn viewers_again(&self, before: u64, begin: Instant) -> Option<Duration> {
+        let end = Instant::now() + VIEWERS_WITHIN;
+        // What they last said may be older than the fault.
+        tokio::time::sleep(TOLD_EVERY).await;
+        while self.looker.look().live < before - before / 20 {
+            if Instant::now() >= end {
+                return None;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Some(begin.elapsed())
     }
 
     async fn purchases_again(&self, begin: Instant) -> Option<Duration> {
@@ -154,11 +225,24 @@ impl Ground<'_> {
     }
 }
 
+fn of_viewers(fault: Fault) -> Option<ToViewers> {
+    match fault {
+        Fault::ScatterViewers => Some(ToViewers::Scatter(BACK_WITHIN)),
+        Fault::StallViewers => Some(ToViewers::Read(false)),
+        _ => None,
+    }
+}
+
 fn tell(line: &FaultLine) {
-    let FaultLine { name, at_s, in_flight, back_to_normal_s, .. } = line;
-    let back = back_to_normal_s.map_or_else(|| "never".to_owned(), |back| format!("after {back:.1} s"));
+    let FaultLine { name, at_s, in_flight, back_to_normal_s, bound_s, note, .. } = line;
+    let back = match back_to_normal_s {
+        None => "NEVER".to_owned(),
+        Some(back) if back > bound_s => format!("LATE, after {back:.1} s instead of {bound_s:.0}"),
+        Some(back) => format!("after {back:.1} s"),
+    };
     let also = if line.overlapping { "at the same time " } else { "" };
-    say(&format!("{at_s:.1} s {also}{name}, {in_flight} in flight, right again {back}"));
+    let note = if note.is_empty() { String::new() } else { format!("; {note}") };
+    say(&format!("{at_s:.1} s {also}{name}, {in_flight} in flight, right again {back}{note}"));
 }
 
 /// Choices of their own.
@@ -169,3 +253,8 @@ const LOSE_FOR: Duration = Duration::from_millis(300);
 /// Purchases that show that money moves again.
 const PURCHASES: usize = 3;
 const PURCHASES_WITHIN: Duration = Duration::from_secs(90);
+/// Viewers whose connections broke come back within this time.
+const BACK_WITHIN: Duration = Duration::from_secs(2);
+const VIEWERS_WITHIN: Duration = Duration::from_secs(60);
+/// As processes of viewers tell where they are.
+const TOLD_EVERY: Duration = Duration::from_secs(1);

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use clap::Args;
 use serde_json::json;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::goals::{Goal, Time, float};
@@ -22,7 +22,7 @@ use super::sale::arrivals::{self, Pace};
 use super::sale::figures::Figures;
 use super::sale::shopping::Shopping;
 use super::sale::{AT_REST_WITHIN, CLAIM, Mix, Share, upsets};
-use super::strikes::{FaultFlags, Ground, Plan};
+use super::strikes::{FaultFlags, Ground, Plan, ToViewers};
 use super::{Common, say};
 use crate::audit::{AuditOptions, Sources, audit};
 use crate::crowd::Holds;
@@ -263,7 +263,9 @@ async fn load(
     let mut gateways_grew = None;
     let purchases = || shopping.crowd.told.confirmed();
     let (in_flight, stack) = (&shopping.crowd.in_flight, &mut stage.stack);
-    let ground = Ground { stack, normal: &normal, in_flight, purchases: &purchases, redis, began };
+    let (viewers, mut to_viewers) = mpsc::channel(4);
+    let looker = herd.looker();
+    let ground = Ground { stack, normal: &normal, in_flight, purchases: &purchases, redis, viewers, looker, began };
     let mut striking = std::pin::pin!(async {
         // Faults meet a full house.
         tokio::time::sleep_until(all_here.into()).await;
@@ -280,6 +282,10 @@ async fn load(
         tokio::select! {
             struck = &mut striking, if faults.is_none() => faults = Some(struck?),
             _ = look.tick() => {}
+            Some(act) = to_viewers.recv() => match act {
+                ToViewers::Scatter(within) => herd.scatter(within).await?,
+                ToViewers::Read(reading) => herd.read(reading).await?,
+            },
             Ok(()) = redis_moved.changed() => {
                 let url = redis_moved.borrow_and_update().clone();
                 herd.listen(&url).await?;

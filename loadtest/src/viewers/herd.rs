@@ -79,14 +79,31 @@ impl Herd {
 
     /// Of all processes, as they last said.
     pub fn progress(&self) -> Progress {
-        let all = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
+        self.looker().look()
+    }
+
+    /// For whoever does not lead them.
+    pub fn looker(&self) -> Looker {
+        Looker(Arc::clone(&self.progress))
+    }
+}
+
+/// Sees how far the viewers are.
+#[derive(Debug, Clone)]
+pub struct Looker(Arc<Mutex<Vec<Progress>>>);
+
+impl Looker {
+    pub fn look(&self) -> Progress {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         all.iter().fold(Progress::default(), |sum, one| Progress {
             live: sum.live + one.live,
             frames: sum.frames + one.frames,
             violations: sum.violations + one.violations,
         })
     }
+}
 
+impl Herd {
     /// Times of changes so far.
     pub fn lag(&self) -> Option<Spread> {
         self.lag.spread()
@@ -114,6 +131,14 @@ impl Herd {
     /// When a process is gone.
     pub async fn scatter(&mut self, within: Duration) -> anyhow::Result<()> {
         self.order(&Order::Scatter { within_ms: u64::try_from(within.as_millis())? }).await
+    }
+
+    /// Every second viewer stops reading, or reads again.
+    ///
+    /// # Errors
+    /// When a process is gone.
+    pub async fn read(&mut self, reading: bool) -> anyhow::Result<()> {
+        self.order(&Order::Read { reading }).await
     }
 
     /// Nobody drops, stalls or hides any more.

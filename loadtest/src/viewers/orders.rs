@@ -62,6 +62,8 @@ pub(super) enum Order {
     Scatter { within_ms: u64 },
     /// Seconds are counted from this moment on, milliseconds of the Unix epoch; until then from the first viewer on.
     Count { from_ms: u64 },
+    /// Every second viewer stops reading, or reads again.
+    Read { reading: bool },
     /// Nobody drops, stalls or hides any more; whoever is away comes back.
     Settle,
     /// The ledger's map at rest, packed; then the process ends.

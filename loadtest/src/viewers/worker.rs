@@ -117,6 +117,7 @@ impl Worker {
                 Ok(Order::Listen { redis }) => self.feed.listen(&redis),
                 Ok(Order::Scatter { within_ms }) => self.scatter(Duration::from_millis(within_ms)),
                 Ok(Order::Count { from_ms }) => self.cutter.count_from(instant(from_ms)),
+                Ok(Order::Read { reading }) => self.read_or_not(reading)?,
                 Ok(Order::Settle) => self.settle(),
                 Ok(Order::Compare { position, statuses }) => return self.compare(position, &statuses),
                 Ok(Order::Begin(_)) | Err(TryRecvError::Empty) => {}
@@ -241,6 +242,15 @@ impl Worker {
             self.drop_connection(viewer);
             self.lives.comes_back_within(viewer, within);
         }
+    }
+
+    /// Half of the viewers; who comes back meanwhile reads.
+    fn read_or_not(&mut self, reading: bool) -> anyhow::Result<()> {
+        for viewer in (0..self.plan.viewers).step_by(2) {
+            self.outcome.stalls += u64::from(!reading);
+            self.crowd.set_reading(viewer, reading)?;
+        }
+        Ok(())
     }
 
     fn settle(&mut self) {

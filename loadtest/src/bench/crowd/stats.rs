@@ -123,8 +123,10 @@ impl Published {
         Self { began: Instant::now(), batches: std::iter::repeat_with(Batch::default).take(batches.max(1)).collect() }
     }
 
+    /// The first time counts: a message may come again.
     pub(crate) fn note(&self, position: Position, at: Instant) {
-        if let Some(batch) = self.place(position) {
+        let batch = self.place(position);
+        if let Some(batch) = batch.filter(|batch| batch.position.load(Ordering::Acquire) != packed(position)) {
             let nanos = u64::try_from(at.duration_since(self.began).as_nanos()).unwrap_or(u64::MAX);
             batch.nanos.store(nanos, Ordering::Release);
             batch.position.store(packed(position), Ordering::Release);
