@@ -156,3 +156,23 @@ pub(crate) async fn run_late_changes(store: Arc<Store>, stop: CancellationToken)
 const BETWEEN_MS: u64 = 3;
 /// Undelivered webhooks; payments beyond that are answered with a server error, as nobody could be told of them.
 const EVENTS_MAX: usize = 200_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_due_leaves_the_latest_first_and_as_often_as_wanted() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path(), Shapes::Razorpay).unwrap();
+        for (number, id) in ["early", "late"].into_iter().enumerate() {
+            let due_at_ms = 1_000 + number as u64;
+            let event = Event { id: id.to_owned(), body: String::new(), due_at_ms, copies_left: 1 };
+            store.commit(|_| Ok(((), Record { events: vec![event], ..Record::default() }))).unwrap();
+        }
+        assert_eq!(store.retime(3, 0, true).unwrap(), 2);
+        assert_eq!((store.deliveries.next().await.0, store.deliveries.next().await.0), ("late".into(), "early".into()));
+        assert!(store.read(|ledger| ledger.events().all(|event| event.copies_left == 3)));
+        assert_eq!(store.retime(3, 0, true).unwrap(), 0);
+    }
+}

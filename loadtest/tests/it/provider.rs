@@ -11,6 +11,7 @@ use std::time::Duration;
 use hyper::StatusCode;
 use serde_json::{Value, json};
 
+use crate::support::eventually;
 use process::{Answer, Provider, WEBHOOK_SECRET};
 use receiver::Receiver;
 
@@ -192,10 +193,47 @@ async fn the_api_fails_as_it_is_told() {
     provider.control(json!({"fail": null})).await;
     assert_eq!(provider.get(&path).await.status, StatusCode::OK);
     provider.try_control(json!({"fail": "sometimes"})).await.is_refused_field("fail");
-    provider
-        .try_control(json!({"fial": null}))
-        .await
-        .is_refused("the switches are fail, hide_refunds, refund, shuffle, slow_ms and webhooks", None);
+    provider.try_control(json!({"fial": null})).await.is_refused(
+        "the switches are capture_after_ms, fail, hide_refunds, refund, shuffle, slow_ms and webhooks",
+        None,
+    );
+}
+
+/// Held webhooks leave three times; other switches do not put a named fault's back.
+#[tokio::test]
+async fn a_named_fault_holds_and_repeats_webhooks_and_keeps_a_refunds_answer() {
+    let receiver = Receiver::start().await;
+    let provider = Provider::start(&receiver.url).await;
+    provider.post("/control/fault", json!({"webhooks": "hold", "capture_after_ms": 1})).await.ok();
+    provider.control(json!({"webhooks": null})).await;
+    let mut payments = Vec::new();
+    for number in 0..2 {
+        let order = provider.order(10_000, &format!("booking-9-{number}")).await;
+        let paid = provider.pay(&order, json!({"outcome": "success"})).await.ok();
+        assert_eq!(paid["status"], "authorized");
+        payments.push(text(&paid, "/payment"));
+    }
+    let met = provider.get_json("/control/fault").await;
+    assert_eq!(met["met"], json!(payments));
+    // Of each a payment.captured and an order.paid.
+    let held = async || provider.get_json("/control/ledger").await["webhooks_pending"] == 4;
+    eventually("two captures", held).await;
+    let retimed = provider.post("/control/held", json!({"copies": 3, "reverse": true})).await.ok();
+    assert_eq!((&retimed["webhooks"], receiver.all().len()), (&json!(4), 0));
+    provider.post("/control/fault", json!({"webhooks": null, "capture_after_ms": null})).await.ok();
+    let hooks = receiver.wait_for(12).await;
+    let mut events: Vec<&str> = hooks.iter().map(|hook| hook.event_id.as_str()).collect();
+    events.sort_unstable();
+    events.dedup();
+    assert_eq!((hooks.len(), events.len()), (12, 4));
+
+    provider.post("/control/fault", json!({"refund": "hold_answer"})).await.ok();
+    let path = format!("/v1/payments/{}/refund", payments[0]);
+    let unanswered = tokio::time::timeout(Duration::from_millis(300), provider.post(&path, json!({}))).await;
+    assert!(unanswered.is_err(), "the answer waits");
+    let books = provider.get_json("/control/ledger").await;
+    assert_eq!((&books["refunds"][0]["status"], &books["webhooks_pending"]), (&json!("processed"), &json!(0)));
+    assert_eq!(provider.get_json("/control/fault").await["met"], json!([payments[0]]));
 }
 
 #[tokio::test]
