@@ -25,6 +25,8 @@ enum Command {
     /// Run a scenario against a private stack, with faults, an audit and a report.
     #[command(after_help = scenarios::AFTER_HELP)]
     Run(Box<scenarios::RunArgs>),
+    /// Show a report that was stored, alone or beside another.
+    Report(scenarios::show::ReportArgs),
     /// Look over a stack at rest for what must never be; exit 1 when anything is.
     Audit(Box<audit::AuditArgs>),
     /// Measure what this machine does at most, and print it as one JSON object.
@@ -57,6 +59,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Up(args) => up::run(args).await,
         Command::Provider(args) => provider::run(*args).await,
         Command::Run(args) => scenarios::run(*args).await,
+        Command::Report(args) => scenarios::show::show(&args),
         Command::Audit(args) => audit::run(*args).await,
         Command::Calibrate(args) => calibrate::run(args).await,
         Command::Bench(args) => bench::run(args).await,

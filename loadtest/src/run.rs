@@ -12,13 +12,13 @@ pub mod report;
 mod rest;
 pub mod rolling_restart;
 pub mod sale;
+pub mod show;
 pub mod slow_viewers;
 pub mod strikes;
 pub mod thundering_herd;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use rand::Rng as _;
 use tokio::signal::unix::{SignalKind, signal};
@@ -28,6 +28,7 @@ use crate::calibrate::{self, CalibrateArgs};
 use crate::launcher::StackOptions;
 use goals::Limits;
 pub use report::Report;
+pub use show::Output;
 
 /// Below the flags in `--help`.
 pub const AFTER_HELP: &str = "\
@@ -56,15 +57,26 @@ enum Scenario {
     LatePayments(Box<late_payments::LatePayments>),
 }
 
+impl Scenario {
+    fn common(&self) -> &Common {
+        match self {
+            Self::ThunderingHerd(args) => &args.common,
+            Self::ReconnectStorm(args) => &args.common,
+            Self::RollingRestart(args) => &args.common,
+            Self::SlowViewers(args) => &args.common,
+            Self::LatePayments(args) => &args.common,
+        }
+    }
+}
+
 /// Flags that all scenarios have.
 #[derive(Debug, Clone, Default, Args)]
 pub struct Common {
     /// Repeats a run's choices [default: a random one, printed].
     #[arg(long, env = "SEATWIRE_RUN_SEED", value_name = "N")]
     pub seed: Option<u64>,
-    /// Write the report to this file as one JSON object; `-` is standard output, and the text then goes to standard error.
-    #[arg(long, env = "SEATWIRE_RUN_JSON", value_name = "FILE")]
-    pub json: Option<PathBuf>,
+    #[command(flatten)]
+    pub output: Output,
     /// Keep all data and logs in this folder; what an earlier run left there is removed [default: a temporary folder].
     #[arg(long, env = "SEATWIRE_RUN_DATA_DIR", value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
@@ -106,31 +118,17 @@ impl Common {
 /// When the stack does not start, a goal was missed or the audit found something.
 pub async fn run(args: RunArgs) -> anyhow::Result<()> {
     let stop = stop_on_signals()?;
-    let (report, common) = match args.scenario {
-        Scenario::ThunderingHerd(args) => (thundering_herd::run(&args, &stop).await?, args.common),
-        Scenario::ReconnectStorm(args) => (reconnect_storm::run(&args, &stop).await?, args.common),
-        Scenario::RollingRestart(args) => (rolling_restart::run(&args, &stop).await?, args.common),
-        Scenario::SlowViewers(args) => (slow_viewers::run(&args, &stop).await?, args.common),
-        Scenario::LatePayments(args) => (late_payments::run(&args, &stop).await?, args.common),
+    let common = args.scenario.common().clone();
+    let earlier = common.output.earlier()?;
+    let report = match &args.scenario {
+        Scenario::ThunderingHerd(args) => thundering_herd::run(args, &stop).await?,
+        Scenario::ReconnectStorm(args) => reconnect_storm::run(args, &stop).await?,
+        Scenario::RollingRestart(args) => rolling_restart::run(args, &stop).await?,
+        Scenario::SlowViewers(args) => slow_viewers::run(args, &stop).await?,
+        Scenario::LatePayments(args) => late_payments::run(args, &stop).await?,
     };
-    publish(&report, common.json.as_deref())?;
+    common.output.write(&report, earlier.as_ref())?;
     report.verdict()
-}
-
-fn publish(report: &Report, json: Option<&Path>) -> anyhow::Result<()> {
-    match json {
-        Some(file) if file == Path::new("-") => {
-            eprint!("{report}");
-            println!("{}", serde_json::to_string(report)?);
-        }
-        Some(file) => {
-            print!("{report}");
-            std::fs::write(file, serde_json::to_vec_pretty(report)?)
-                .with_context(|| format!("can't write {}", file.display()))?;
-        }
-        None => print!("{report}"),
-    }
-    Ok(())
 }
 
 /// Cancelled by the first Ctrl-C or SIGTERM; the second ends the program, and the reaper what it started.

@@ -2,6 +2,7 @@
 //! scenario does not have is null.
 
 mod machine;
+mod page;
 mod series;
 mod text;
 
@@ -268,6 +269,11 @@ impl Report {
         self.counts = self.failures().is_empty();
         self
     }
+}
+
+/// For people.
+fn commit_text(report: &Report) -> &str {
+    report.commit.as_deref().unwrap_or("unknown")
 }
 
 #[cfg(test)]

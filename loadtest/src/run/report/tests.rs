@@ -114,3 +114,23 @@ fn a_report_that_was_stored_is_read_again_and_older_ones_are() {
     let read: Report = serde_json::from_value(older).unwrap();
     assert!(read.series.is_none() && read.histograms == Histograms::default());
 }
+
+#[test]
+fn a_page_says_it_all_loads_nothing_and_escapes_everything() {
+    let mut new = report(Goal::at_least("rescued & more", 3, 2), 1);
+    new.audit.report.checks[0].rows = vec!["<script>alert(1)</script>".to_owned()];
+    new.options = serde_json::json!({ "</style>": "\"'><img src=x>" });
+    new.series = Some(Series::of(&[Done { granted: 1, refused: 2, confirmed: 3 }], &BTreeMap::new()));
+    let old = report(Goal::at_least("rescued & more", 3, 3), 0);
+    let page = new.page(Some(&old));
+    for text in
+        ["This run does not count", "nothing_is_lost", "rescued &amp; more", "captured", "&lt;script&gt;", "at most 1"]
+    {
+        assert!(page.contains(text), "{text}");
+    }
+    for text in ["<script", "<img", "http:", "https:", "//", "url(", "@import", "NaN"] {
+        assert!(!page.contains(text), "{text}");
+    }
+    assert_eq!(page.matches("</style>").count(), 1);
+    assert!(old.page(None).contains("This run counts"));
+}
