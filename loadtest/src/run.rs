@@ -6,6 +6,7 @@ pub mod harness;
 mod house;
 pub mod kills;
 pub mod late_payments;
+mod live;
 pub mod reconnect_storm;
 mod recorder;
 pub mod report;
@@ -27,6 +28,8 @@ use tokio_util::sync::CancellationToken;
 use crate::calibrate::{self, CalibrateArgs};
 use crate::launcher::StackOptions;
 use goals::Limits;
+pub use live::BesideBars;
+use live::say;
 pub use report::Report;
 pub use show::Output;
 
@@ -150,11 +153,6 @@ fn stop_on_signals() -> anyhow::Result<CancellationToken> {
         }
     });
     Ok(stop)
-}
-
-/// A line of progress.
-fn say(line: &str) {
-    eprintln!("run: {line}");
 }
 
 /// What a shell expects of a program that Ctrl-C ended.

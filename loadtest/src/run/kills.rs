@@ -94,6 +94,7 @@ impl Kills {
                 "{at:.1} s {name}, {in_flight} in flight, away {:.1} s, purchases {told}",
                 away.as_secs_f64()
             ));
+            super::live::note(&line);
             lines.push(line);
         }
         progress.allow(u64::MAX);

@@ -234,6 +234,7 @@ fn of_viewers(fault: Fault) -> Option<ToViewers> {
 }
 
 fn tell(line: &FaultLine) {
+    super::live::note(line);
     let FaultLine { name, at_s, in_flight, back_to_normal_s, bound_s, note, .. } = line;
     let back = match back_to_normal_s {
         None => "NEVER".to_owned(),

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::goals::{Goal, Time, float};
 use super::harness::Watch;
+use super::live::{self, Live, Now};
 use super::recorder::Recorder;
 use super::report::{Audit, FaultLine, Histograms, Payments, Ratios, Report, Series, Viewers};
 use super::rest::map_at_rest;
@@ -260,7 +261,7 @@ async fn load(
 ) -> anyhow::Result<Load> {
     let (redis, mut redis_moved) = watch::channel(stage.stack.redis().url());
     let (normal, all_here) = (Arc::clone(&stage.normal), began + args.within.0 + Duration::from_secs(2));
-    let mut gateways_grew = None;
+    let (mut gateways_grew, wanted) = (None, plan.wanted());
     let purchases = || shopping.crowd.told.confirmed();
     let (in_flight, stack) = (&shopping.crowd.in_flight, &mut stage.stack);
     let (viewers, mut to_viewers) = mpsc::channel(4);
@@ -277,7 +278,7 @@ async fn load(
     let mut scatter = if let Some(Event::Scatter(within)) = event { Some(within) } else { None };
     let mut faults = None;
     let mut look = tokio::time::interval(LOOK_EVERY);
-    let mut told = Instant::now();
+    let mut live = Live::begin();
     loop {
         tokio::select! {
             struck = &mut striking, if faults.is_none() => faults = Some(struck?),
@@ -299,10 +300,7 @@ async fn load(
             say("every connection drops");
             herd.scatter(within).await?;
         }
-        if told.elapsed() >= TELL_EVERY {
-            told = Instant::now();
-            tell(began, herd, shopping);
-        }
+        live.show(|| now((args, wanted), began, herd, shopping));
         let attempts = shopping.crowd.holds().contended >= args.attempts;
         let payments = shopping.crowd.told.payments() as u64 >= args.payments;
         let enough = attempts && payments && began.elapsed() >= args.length.0;
@@ -367,21 +365,34 @@ fn goals(args: &ThunderingHerd, holds: &Holds, payments: &Payments, viewers: &Vi
     goals
 }
 
-fn tell(began: Instant, herd: &Herd, shopping: &Shopping) {
-    let (progress, holds, seconds) = (herd.progress(), shopping.crowd.holds(), began.elapsed().as_secs());
+fn now((args, faults): (&ThunderingHerd, usize), began: Instant, herd: &Herd, shopping: &Shopping) -> Now {
+    let (progress, holds) = (herd.progress(), shopping.crowd.holds());
+    let confirmed = shopping.crowd.told.confirmed() as u64;
     let (played, again) = shopping.played();
-    let confirmed = shopping.crowd.told.confirmed();
-    say(&format!(
-        "{seconds} s: {} viewers live, {} frames; {} contended of {} attempts; {confirmed} confirmed, {played} purchases over, \
-         {again} begun anew",
-        progress.live,
-        progress.frames,
-        holds.contended,
-        holds.attempts()
-    ));
+    Now {
+        towards: vec![
+            ("contended attempts", holds.contended, args.attempts),
+            ("payments", shopping.crowd.told.payments() as u64, args.payments),
+            ("faults over", live::over(), faults as u64),
+            ("seconds", began.elapsed().as_secs(), args.length.0.as_secs()),
+        ],
+        levels: vec![
+            ("viewers live", progress.live),
+            ("violations", progress.violations),
+            ("hold errors", holds.errors),
+        ],
+        counts: vec![
+            ("frames", progress.frames),
+            ("granted", holds.granted),
+            ("refused", holds.refused),
+            ("confirmed", confirmed),
+            ("purchases over", played),
+            ("begun anew", again),
+        ],
+        times: vec![("change to viewer", herd.lag()), ("hold", shopping.crowd.hold_times.spread())],
+    }
 }
 
 /// A house is quiet so long before all its connections drop.
 const SETTLED: Duration = Duration::from_secs(3);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
-const TELL_EVERY: Duration = Duration::from_secs(5);

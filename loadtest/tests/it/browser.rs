@@ -1,8 +1,8 @@
 //! The page in headless Chromium on a whole private stack: what customers do and see, in one window and in another.
 //! Pictures of each state go to the folder named by `SEATWIRE_SCREENSHOTS`, if it is set.
 
-mod driver;
-mod window;
+pub(crate) mod driver;
+pub(crate) mod window;
 
 use std::time::Duration;
 

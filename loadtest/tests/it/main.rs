@@ -25,6 +25,8 @@ mod faults;
 #[cfg(test)]
 mod flow;
 #[cfg(test)]
+mod interrupted;
+#[cfg(test)]
 mod late_payments;
 #[cfg(test)]
 mod orphans;

@@ -14,6 +14,7 @@ use super::purchase::Purchase;
 use crate::crowd::Crowd;
 use crate::faults::InFlight;
 use crate::run::kills::Progress;
+use crate::run::live::{Live, Now};
 use crate::run::say;
 
 /// Shared by all customers.
@@ -188,19 +189,24 @@ pub(in crate::run) async fn all(shopping: Arc<Shopping>, customers: u32) {
     }
 }
 
-/// A line now and then.
+/// Says where it is until `over`.
 pub(in crate::run) async fn tell(shopping: Arc<Shopping>, over: CancellationToken) {
-    let begin = Instant::now();
-    while tokio::time::timeout(TELL_EVERY, over.cancelled()).await.is_err() {
-        let (crowd, seconds) = (&shopping.crowd, begin.elapsed().as_secs());
-        let (paid, confirmed) = (shopping.paid(), crowd.told.confirmed());
-        let given_up = shopping.given_up.load(Ordering::Relaxed);
-        say(&format!(
-            "{seconds} s: {} of {} purchases, {paid} with a payment, {confirmed} confirmed, {} begun anew",
-            shopping.done(),
-            shopping.total,
-            given_up
-        ));
+    let mut live = Live::begin();
+    while tokio::time::timeout(LOOK_EVERY, over.cancelled()).await.is_err() {
+        live.show(|| {
+            let (crowd, holds) = (&shopping.crowd, shopping.crowd.holds());
+            Now {
+                towards: vec![("purchases", shopping.done(), shopping.total)],
+                levels: vec![("begun anew", shopping.given_up.load(Ordering::Relaxed)), ("hold errors", holds.errors)],
+                counts: vec![
+                    ("with a payment", shopping.paid()),
+                    ("confirmed", crowd.told.confirmed() as u64),
+                    ("granted", holds.granted),
+                    ("refused", holds.refused),
+                ],
+                times: vec![("hold", crowd.hold_times.spread())],
+            }
+        });
     }
 }
 
@@ -210,7 +216,7 @@ async fn after_stop(stop: &CancellationToken) {
 }
 
 const WAIT: Duration = Duration::from_millis(50);
-const TELL_EVERY: Duration = Duration::from_secs(10);
+const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// A purchase that was begun when the run was stopped may take so long.
 const FINISH_WITHIN: Duration = Duration::from_secs(10);
 const TRIES_MAX: u32 = 20;
