@@ -4,6 +4,7 @@
 pub mod audit;
 pub mod bench;
 pub mod calibrate;
+pub mod capacity;
 pub mod client;
 pub mod crowd;
 pub mod faults;

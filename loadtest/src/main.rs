@@ -6,7 +6,7 @@ use std::{
 };
 
 use clap::{Parser, Subcommand};
-use seatwire_loadtest::{audit, bench, calibrate, launcher::reaper, provider, run as scenarios, up, viewers};
+use seatwire_loadtest::{audit, bench, calibrate, capacity, launcher::reaper, provider, run as scenarios, up, viewers};
 
 #[derive(Debug, Parser)]
 #[command(name = "loadtest", version, about = "Private Seatwire stack, simulated payment provider, audit, benchmarks")]
@@ -34,6 +34,9 @@ enum Command {
     /// Measure one part of the product beside what bounds it.
     #[command(after_help = bench::AFTER_HELP)]
     Bench(bench::BenchArgs),
+    /// What a demand needs in gateways, cores, Redis and PostgreSQL, from unit costs that were measured.
+    #[command(after_help = capacity::AFTER_HELP)]
+    Capacity(capacity::CapacityArgs),
     /// Play viewers for a scenario; started by `run`, not by people.
     #[command(hide = true)]
     Viewers,
@@ -44,7 +47,7 @@ enum Command {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    tracing_subscriber::fmt().with_ansi(stderr().is_terminal()).with_writer(stderr).init();
+    tracing_subscriber::fmt().with_ansi(stderr().is_terminal()).with_writer(scenarios::BesideBars::default).init();
     match run(Cli::parse().command).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -63,6 +66,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Audit(args) => audit::run(*args).await,
         Command::Calibrate(args) => calibrate::run(args).await,
         Command::Bench(args) => bench::run(args).await,
+        Command::Capacity(args) => capacity::run(&args),
         Command::Viewers => viewers::worker::run(),
         Command::Reaper => {
             reaper::run_on_stdin();
