@@ -27,7 +27,7 @@ pub struct Report {
     pub scenario: Cow<'static, str>,
     /// With the same flags it repeats the run's choices, not its timing.
     pub seed: u64,
-    /// Of the source tree that the program was built in; with `-dirty` when it was changed since.
+    /// That a release build was made from; with `-dirty` when files differed from it then.
     pub commit: Option<String>,
     /// When the report was made, RFC 3339.
     #[serde(default)]

@@ -50,11 +50,7 @@ pub fn now() -> String {
     now.format(&Rfc3339).unwrap_or_default()
 }
 
-/// Of the source tree that this program was built in.
+/// That this program was built from; none in a debug build, or when it was built outside git.
 pub fn commit() -> Option<String> {
-    let mut git = std::process::Command::new("git");
-    git.args(["-C", env!("CARGO_MANIFEST_DIR"), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]);
-    let output = git.output().ok().filter(|output| output.status.success())?;
-    let text = String::from_utf8(output.stdout).ok()?.trim().to_owned();
-    (!text.is_empty()).then_some(text)
+    option_env!("SEATWIRE_COMMIT").map(str::to_owned)
 }
