@@ -75,6 +75,8 @@ impl<'a> Reader<'a> {
         match line.split_first() {
             Some((b'+', b"PONG")) => Ok(Said::Pong),
             Some((b'+', _)) => Ok(Said::Ok),
+            // A server that can't write its files refuses writes, and a PING with them. It is there, and so is its map.
+            Some((b'-', text)) if text.starts_with(b"MISCONF ") => Ok(Said::Pong),
             Some((b'-', text)) => Ok(Said::Refused(std::str::from_utf8(text).map_err(|_| Stop::Bad)?)),
             // An array, or the push of later versions.
             Some((b'*' | b'>', count)) => self.told(number(count)?),
@@ -156,7 +158,8 @@ mod tests {
 
     const TOLD: &[u8] = b"+OK\r\n*3\r\n$9\r\nsubscribe\r\n$7\r\ncontrol\r\n:1\r\n\
         *3\r\n$7\r\nmessage\r\n$7\r\ncontrol\r\n$4\r\n\r\n\x00\xFF\r\n*2\r\n$4\r\npong\r\n$0\r\n\r\n\
-        *3\r\n$11\r\nunsubscribe\r\n$-1\r\n:0\r\n>2\r\n$4\r\npong\r\n$0\r\n\r\n-NOAUTH Authentication required.\r\n";
+        *3\r\n$11\r\nunsubscribe\r\n$-1\r\n:0\r\n>2\r\n$4\r\npong\r\n$0\r\n\r\n\
+        -MISCONF Errors writing to the AOF file: No space left on device\r\n-NOAUTH Authentication required.\r\n";
 
     #[test]
     fn all_that_a_subscriber_is_told_is_read_however_it_is_cut() {
@@ -167,6 +170,7 @@ mod tests {
             message,
             Said::Pong,
             Said::Unsubscribed,
+            Said::Pong,
             Said::Pong,
             Said::Refused("NOAUTH Authentication required."),
         ];
