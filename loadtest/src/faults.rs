@@ -7,6 +7,7 @@
 
 mod commit_gap;
 mod descriptors;
+mod disks;
 mod in_flight;
 mod inject;
 mod ledger_admin;
@@ -52,6 +53,10 @@ pub enum Fault {
     /// Every connection of the cores to PostgreSQL is ended by the server.
     KillBackends,
     StopPostgres,
+    /// Nothing more fits where PostgreSQL keeps its data.
+    FillLedgerDisk,
+    /// Nothing more fits where PostgreSQL keeps its write-ahead log.
+    FillWalDisk,
     /// Redis is killed and comes back empty.
     EmptyRedis,
     /// Redis is killed and comes back with its append-only file.
@@ -123,7 +128,7 @@ pub enum Fault {
 }
 
 impl Fault {
-    pub const ALL: [Self; 48] = [
+    pub const ALL: [Self; 50] = [
         Self::KillGateway,
         Self::StopGateway,
         Self::KillCoreInClaim,
@@ -133,6 +138,8 @@ impl Fault {
         Self::KillPostgres,
         Self::KillBackends,
         Self::StopPostgres,
+        Self::FillLedgerDisk,
+        Self::FillWalDisk,
         Self::EmptyRedis,
         Self::KillRedis,
         Self::FailOver,

@@ -11,12 +11,12 @@ use super::inject::Injected;
 use crate::bench::cpu;
 use crate::launcher::{Process, Stack};
 
-/// How the gateway was when it began.
+/// How a server was when it began.
 #[derive(Debug)]
 pub(super) struct Mark {
-    at: Instant,
-    cpu_ns: u64,
-    failures: usize,
+    pub(super) at: Instant,
+    pub(super) cpu_ns: u64,
+    pub(super) failures: usize,
 }
 
 pub(super) fn exhaust(stack: &Stack) -> anyhow::Result<Mark> {

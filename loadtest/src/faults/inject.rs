@@ -7,7 +7,7 @@ use anyhow::Context as _;
 
 use super::descriptors::{self, Mark};
 use super::switches::{self, Switch};
-use super::{Fault, commit_gap, ledger_admin, poison, provider_gaps, redis_admin, webhook_gap};
+use super::{Fault, commit_gap, disks, ledger_admin, poison, provider_gaps, redis_admin, webhook_gap};
 use crate::launcher::{FaultProxy, Link, Process, Stack};
 
 /// The moment, and what there is to tell of it.
@@ -69,6 +69,8 @@ impl Fault {
             Self::KillCoresInRefund => return provider_gaps::kill_in_refund(stack).await,
             Self::PoisonInbox => note = poison::inbox(stack).await?,
             Self::PoisonOutbox => note = poison::outbox(stack).await?,
+            Self::FillLedgerDisk => mark = Some(disks::fill_data(stack)?),
+            Self::FillWalDisk => disks::fill_wal(stack).await?,
             Self::ExhaustDescriptors => mark = Some(descriptors::exhaust(stack)?),
             Self::RepeatWebhooks | Self::WithholdWebhooks => switches::turn(stack, Switch::HoldWebhooks).await?,
             Self::DelayCaptures => switches::turn(stack, Switch::DelayCaptures).await?,
@@ -130,6 +132,8 @@ impl Fault {
             Self::KillCoresInRefund => provider_gaps::restart(stack).await?,
             Self::PoisonInbox => injected.left.push(poison::mend_inbox(stack).await?),
             Self::PoisonOutbox => injected.left.push(poison::mend_outbox(stack).await?),
+            Self::FillLedgerDisk => disks::free_data(stack, injected)?,
+            Self::FillWalDisk => disks::free_wal(stack).await?,
             Self::ExhaustDescriptors => descriptors::restore(stack, injected)?,
             Self::RepeatWebhooks => {
                 injected.note = format!("{} webhooks three times", switches::thrice_in_reverse(stack).await?);

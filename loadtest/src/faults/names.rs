@@ -46,6 +46,7 @@ impl Fault {
             Self::FlushScripts | Self::DropFeed => Part::Redis,
             Self::SlowFeed | Self::HalfOpenFeed | Self::DeafFeed | Self::RepeatFeed => Part::Feed,
             Self::KillPostgres | Self::KillBackends | Self::StopPostgres => Part::Postgres,
+            Self::FillLedgerDisk | Self::FillWalDisk => Part::Postgres,
             Self::KillProvider | Self::StopProvider => Part::Provider,
             Self::RepeatWebhooks | Self::WithholdWebhooks | Self::DelayCaptures => Part::Provider,
             Self::FailProvider | Self::ThrottleProvider | Self::HangProvider => Part::Provider,
@@ -71,9 +72,9 @@ impl Fault {
             Self::StopCore => 4_500,
             // Longer than a call to it may take.
             Self::HangProvider => 6_000,
-            Self::FailProvider | Self::ThrottleProvider | Self::StallViewers => 3_000,
+            Self::FailProvider | Self::ThrottleProvider | Self::StallViewers | Self::FillLedgerDisk => 3_000,
             Self::StopGateway | Self::StopPostgres | Self::StopProvider | Self::HalfOpenFeed => 3_000,
-            Self::StopRedis => 2_000,
+            Self::StopRedis | Self::FillWalDisk => 2_000,
             Self::LoseRefundAnswers | Self::WithholdWebhooks | Self::DelayCaptures => 2_000,
             Self::ExhaustDescriptors => 2_000,
             Self::FillMemory | Self::FillDisk | Self::SlowFeed => 1_500,
@@ -90,10 +91,15 @@ impl Fault {
             || matches!(self, Self::KillCoreAfterWebhook | Self::KillCoresInRefund)
     }
 
+    /// Whether it needs servers on disks of their own.
+    pub const fn needs_disks(self) -> bool {
+        matches!(self, Self::FillDisk | Self::FillLedgerDisk | Self::FillWalDisk)
+    }
+
     /// Whether a run may fire it at random: unpaid bookings made while PostgreSQL's clock is ahead wait for a quarter of
-    /// an hour, and Redis' disk is small only on a stack that was started so.
+    /// an hour.
     pub fn is_for_random(self) -> bool {
-        !matches!(self, Self::ClockAhead(Clock::Postgres) | Self::FillDisk)
+        !matches!(self, Self::ClockAhead(Clock::Postgres))
     }
 }
 

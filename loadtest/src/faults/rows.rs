@@ -54,6 +54,10 @@ impl Fault {
             Self::ScatterViewers => (10_000, Since::Fired),
             // With the pauses between the five tries, which the fault makes short.
             Self::PoisonInbox | Self::PoisonOutbox => (10_000, Since::Fired),
+            // Workers that failed for seconds pause before they try again.
+            Self::FillLedgerDisk => (5_000, Since::Healed),
+            // As after its kill.
+            Self::FillWalDisk => (10_000, Since::Healed),
             Self::ExhaustDescriptors => (2_000, Since::Healed),
             Self::Clog => (15_000, Since::Healed),
             Self::KillCoreInClaim | Self::KillCoreInSettle => (2_000, Since::Fired),

@@ -60,6 +60,18 @@ impl Fault {
                 "SIGSTOP, SIGCONT",
                 "holds go on; bookings are refused as retryable; nothing piles up",
             ),
+            Self::FillLedgerDisk => (
+                11,
+                "PostgreSQL's data disk full",
+                "its data are on a small tmpfs that shrinks to what is on it; room made",
+                "bookings are refused as retryable, webhooks come again; nothing is half written; maps are served",
+            ),
+            Self::FillWalDisk => (
+                12,
+                "PostgreSQL's log disk full",
+                "its write-ahead log is on a small tmpfs that shrinks to what is on it; room made, restart",
+                "the server ends itself; nothing told is lost; maps are served",
+            ),
             Self::EmptyRedis => (
                 13,
                 "Redis killed, restarts empty",
@@ -93,7 +105,7 @@ impl Fault {
             Self::FillDisk => (
                 17,
                 "Redis disk full",
-                "append-only file on a small tmpfs that is filled; room made",
+                "append-only file on a small tmpfs that shrinks to what is on it; room made",
                 "holds are refused as retryable; payments settle; the old map is served; the outbox drains",
             ),
             Self::FlushScripts => {

@@ -81,6 +81,7 @@ pub struct StackOptions {
     pub(crate) pass_environment: bool,
     pub(crate) redis_append_only: bool,
     pub(crate) redis_disk_mib: Option<u32>,
+    pub(crate) postgres_disks_mib: Option<(u32, u32)>,
     pub(crate) clocks: bool,
 }
 
@@ -108,6 +109,7 @@ impl StackOptions {
             pass_environment: false,
             redis_append_only: false,
             redis_disk_mib: None,
+            postgres_disks_mib: None,
             clocks: false,
         }
     }
@@ -188,10 +190,16 @@ impl StackOptions {
         self
     }
 
-    /// Redis keeps its files on a disk of its own of this size, which [`Stack::fill_redis_disk`](super::Stack) fills; its
-    /// content ends with the server's process. Needs root: ask [`can_mount`](super::can_mount) first.
+    /// Redis keeps its files on a disk of its own of this size, which [`Redis::fill_disk`](super::Redis::fill_disk) fills.
+    /// Needs root: ask [`can_mount`](super::can_mount) first.
     pub fn redis_disk_mib(mut self, size: u32) -> Self {
         self.redis_disk_mib = Some(size);
+        self
+    }
+
+    /// PostgreSQL keeps its data and its log on disks of their own of these sizes. Needs root as well.
+    pub fn postgres_disks_mib(mut self, data: u32, wal: u32) -> Self {
+        self.postgres_disks_mib = Some((data, wal));
         self
     }
 

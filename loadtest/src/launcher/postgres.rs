@@ -29,7 +29,9 @@ use super::{
     port::Port,
     process::{Program, ServerProcess},
     process_tree::Ending,
+    redis::no_disk,
     servers,
+    small_disk::{self, SmallDisks},
 };
 
 #[derive(Debug, Clone)]
@@ -44,6 +46,16 @@ pub struct PostgresOptions {
     pub settings: Vec<(String, String)>,
     /// Environment of the server.
     pub env: Vec<(String, OsString)>,
+    /// Disks of its own, for its data and for its log, of these sizes; see [`Postgres::fill_disk`].
+    pub disks_mib: Option<(u32, u32)>,
+}
+
+/// One of the disks of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Disk {
+    Data,
+    /// The write-ahead log.
+    Wal,
 }
 
 impl Default for PostgresOptions {
@@ -55,6 +67,7 @@ impl Default for PostgresOptions {
             shared_buffers_mib: 32,
             settings: Vec::new(),
             env: Vec::new(),
+            disks_mib: None,
         }
     }
 }
@@ -65,7 +78,10 @@ pub struct Postgres {
     process: ServerProcess,
     port: Port,
     passwords: Passwords,
+    /// As we see it.
     data: PathBuf,
+    /// With their sizes.
+    disks: Option<(SmallDisks, (u32, u32))>,
     /// Removed after the server has ended.
     _temporary: Option<TempDir>,
 }
@@ -84,22 +100,36 @@ impl Postgres {
         let (first, binaries) = prepared.await.map_err(|error| StartError::io(NAME, "preparing")(error.into()))??;
         // Where it really is: the account may not be able to follow a link to it.
         let data = folder.join("data").canonicalize().map_err(StartError::io(NAME, "finding its data"))?;
-        let program = |port: &Port| Program {
-            name: NAME.to_owned(),
-            path: binaries.folder.join("postgres"),
-            args: arguments(&options, &data, port),
-            env: std::iter::once(("LC_ALL".to_owned(), "C".into())).chain(options.env.clone()).collect(),
-            account,
-            log: options.log.clone().unwrap_or_else(|| folder.join("postgres.log")),
-            output: None,
-            ending: Ending::Quit,
+        let log = options.log.clone().unwrap_or_else(|| folder.join("postgres.log"));
+        let disks = match options.disks_mib {
+            Some(sizes) => Some((SmallDisks::of_postgres(&data, &log, account, sizes).await?, sizes)),
+            None => None,
         };
-        let (process, port) = start_on_free_port(program, &data).await?;
+        let program = |port: &Port| {
+            let (path, args) = (binaries.folder.join("postgres"), arguments(&options, &data, port));
+            let (path, args) = match &disks {
+                Some((disks, _)) => disks.command(account, &path, args),
+                None => (path, args),
+            };
+            Program {
+                name: NAME.to_owned(),
+                path,
+                args,
+                env: std::iter::once(("LC_ALL".to_owned(), "C".into())).chain(options.env.clone()).collect(),
+                // Only root may enter a namespace; the command becomes the account's then.
+                account: account.filter(|_| disks.is_none()),
+                log: log.clone(),
+                output: None,
+                ending: Ending::Quit,
+            }
+        };
+        let seen = disks.as_ref().map_or_else(|| data.clone(), |(disks, _)| disks.seen(&data));
+        let (process, port) = start_on_free_port(program, &seen).await?;
         let passwords = match first {
             Some(password) => Passwords::replace(port.address(), &password, &folder).await?,
             None => Passwords::known(&folder)?,
         };
-        Ok(Self { process, port, passwords, data, _temporary: temporary })
+        Ok(Self { process, port, passwords, data: seen, disks, _temporary: temporary })
     }
 
     /// To the database `seatwire` as superuser.
@@ -165,6 +195,20 @@ impl Postgres {
         }
     }
 
+    /// Fills one of the disks of its own that the options asked for.
+    pub fn fill_disk(&self, disk: Disk) -> Result<(), StartError> {
+        let filled = self.disks.as_ref().map_or_else(no_disk, |(disks, _)| disks.fill(disk.path()));
+        filled.map_err(StartError::io(NAME, "filling a disk"))
+    }
+
+    /// Makes room on it again.
+    pub fn free_disk(&self, disk: Disk) -> Result<(), StartError> {
+        let freed = self.disks.as_ref().map_or_else(no_disk, |(disks, (data, wal))| {
+            disks.free(disk.path(), if disk == Disk::Data { *data } else { *wal })
+        });
+        freed.map_err(StartError::io(NAME, "freeing a disk"))
+    }
+
     pub async fn shutdown(mut self) {
         self.finish().await;
     }
@@ -180,6 +224,15 @@ impl Postgres {
     pub(crate) async fn finish(&mut self) {
         // SIGINT: PostgreSQL's fast shutdown, which ends sessions and writes a checkpoint.
         self.process.finish(Signal::SIGINT, FINISH_PATIENCE).await;
+    }
+}
+
+impl Disk {
+    fn path(self) -> &'static Path {
+        Path::new(match self {
+            Self::Data => small_disk::DATA,
+            Self::Wal => small_disk::WAL,
+        })
     }
 }
 
@@ -227,7 +280,15 @@ fn arguments(options: &PostgresOptions, data: &Path, port: &Port) -> Vec<OsStrin
         ("client_connection_check_interval", "2s".to_owned()),
     ];
     let own = own.map(|(name, value)| (name.to_owned(), value));
-    let settings = own.iter().chain(&options.settings).map(|(name, value)| format!("{name}={value}").into());
+    // A disk for the log holds some segments, of 16 MiB.
+    let wal = options.disks_mib.map(|(_, wal)| ("max_wal_size".to_owned(), format!("{}MB", wal / 2)));
+    let few = options.disks_mib.map(|_| ("min_wal_size".to_owned(), "32MB".to_owned()));
+    let settings = own
+        .iter()
+        .chain(&wal)
+        .chain(&few)
+        .chain(&options.settings)
+        .map(|(name, value)| format!("{name}={value}").into());
     let folder: [OsString; 2] = ["-D".into(), data.into()];
     folder.into_iter().chain(settings.flat_map(|setting| ["-c".into(), setting])).collect()
 }

@@ -19,7 +19,8 @@ use super::{
     probe,
     process::{Program, ServerProcess},
     process_tree::Ending,
-    servers, small_disk,
+    servers,
+    small_disk::SmallDisks,
 };
 
 #[derive(Debug, Clone, Default)]
@@ -34,7 +35,7 @@ pub struct RedisOptions {
     pub program: Option<PathBuf>,
     /// Further settings, as in `redis.conf`.
     pub settings: Vec<(String, String)>,
-    /// Its folder is a disk of its own of this size; see [`Redis::fill_disk`].
+    /// Its folder is a disk of its own of this size, whose content survives the server; see [`Redis::fill_disk`].
     pub disk_mib: Option<u32>,
     /// Environment of the server.
     pub env: Vec<(String, OsString)>,
@@ -46,6 +47,8 @@ pub struct Redis {
     port: Port,
     folder: PathBuf,
     append_only: bool,
+    /// With its size.
+    disk: Option<(SmallDisks, u32)>,
     /// Removed after the server has ended.
     _temporary: Option<TempDir>,
 }
@@ -61,13 +64,17 @@ impl Redis {
             None => servers::redis()?,
         };
         let (folder, temporary) = folder::given_or_temporary(options.folder.clone(), NAME, None)?;
+        let disk = match options.disk_mib {
+            Some(size) => Some((SmallDisks::of_folder(&folder, size).await?, size)),
+            None => None,
+        };
         let mut attempts = 0;
         loop {
             attempts += 1;
             let port = Port::any().map_err(StartError::io(NAME, "choosing a port"))?;
             let args = arguments(&options, &folder, &port);
-            let (path, args) = match options.disk_mib {
-                Some(size) => small_disk::command(size, &folder, &path, args),
+            let (path, args) = match &disk {
+                Some((disk, _)) => disk.command(None, &path, args),
                 None => (path.clone(), args),
             };
             let mut process = ServerProcess::start(Program {
@@ -83,7 +90,7 @@ impl Redis {
             match wait_ready(&mut process, &port).await {
                 Ok(()) => {
                     let append_only = options.append_only;
-                    return Ok(Self { process, port, folder, append_only, _temporary: temporary });
+                    return Ok(Self { process, port, folder, append_only, disk, _temporary: temporary });
                 }
                 Err(error) if error.is_port_clash() && attempts < 5 => {}
                 Err(error) => return Err(error),
@@ -135,19 +142,24 @@ impl Redis {
     }
 
     /// Its data; only while it does not run are they anybody else's.
-    pub fn folder(&self) -> &Path {
-        &self.folder
+    pub fn folder(&self) -> PathBuf {
+        self.disk.as_ref().map_or_else(|| self.folder.clone(), |(disk, _)| disk.seen(&self.folder))
+    }
+
+    /// The size of the disk of its own.
+    pub(crate) fn disk_mib(&self) -> Option<u32> {
+        self.disk.as_ref().map(|(_, size)| *size)
     }
 
     /// Fills the disk of its own that the options asked for.
     pub fn fill_disk(&self) -> Result<(), StartError> {
-        let filled = small_disk::fill(self.pid().unwrap_or_default(), &self.folder);
+        let filled = self.disk.as_ref().map_or_else(no_disk, |(disk, _)| disk.fill(&self.folder));
         filled.map_err(StartError::io(NAME, "filling its disk"))
     }
 
     /// Makes room on it again.
     pub fn free_disk(&self) -> Result<(), StartError> {
-        let freed = small_disk::free(self.pid().unwrap_or_default(), &self.folder);
+        let freed = self.disk.as_ref().map_or_else(no_disk, |(disk, size)| disk.free(&self.folder, *size));
         freed.map_err(StartError::io(NAME, "freeing its disk"))
     }
 
@@ -166,6 +178,11 @@ impl Redis {
     pub(crate) async fn finish(&mut self) {
         self.process.finish(Signal::SIGTERM, FINISH_PATIENCE).await;
     }
+}
+
+/// Who was started without.
+pub(crate) fn no_disk() -> std::io::Result<()> {
+    Err(std::io::Error::new(std::io::ErrorKind::Unsupported, "it has no disk of its own"))
 }
 
 async fn wait_ready(process: &mut ServerProcess, port: &Port) -> Result<(), StartError> {

@@ -167,6 +167,10 @@ impl Stack {
         &self.redis
     }
 
+    pub fn postgres(&self) -> &Postgres {
+        &self.postgres
+    }
+
     /// Whether clocks were asked for, and could be built.
     pub fn has_clocks(&self) -> bool {
         self.clocks.is_some()

@@ -145,7 +145,7 @@ pub(super) async fn play(args: &ThunderingHerd, scene: Scene, stop: &Cancellatio
     ));
     let calibration = args.common.calibration().await?;
     say("starting a private stack");
-    let mut stage = Stage::set(args, wanted > 0, scene.event).await?;
+    let mut stage = Stage::set(args, &plan, scene.event).await?;
     let plan = if stage.stack.has_clocks() { plan } else { plan.without_clocks() };
     let resident = stage.resident();
     let mut herd = stage.herd(args, seed).await?;

@@ -25,6 +25,7 @@ impl Stack {
             folder: Some(self.folder.path.join(&name)),
             log: Some(self.folder.logs().join(format!("{name}.log"))),
             append_only: self.redis.is_append_only(),
+            disk_mib: self.redis.disk_mib(),
             ..RedisOptions::default()
         });
         let redis = redis.await?;

@@ -80,6 +80,7 @@ async fn servers(
         folder: Some(folder.path.join("postgres")),
         log: Some(folder.logs().join("postgres.log")),
         env: env(Clock::Postgres),
+        disks_mib: options.postgres_disks_mib,
         ..PostgresOptions::default()
     };
     let redis = RedisOptions {

@@ -15,7 +15,7 @@ use crate::faults::Normal;
 use crate::launcher::{Addresses, Clock, Process, Service, Stack};
 use crate::run::house::House;
 use crate::run::report::FaultLine;
-use crate::run::sale;
+use crate::run::{sale, strikes};
 use crate::viewers::Herd;
 
 pub(super) struct Stage {
@@ -39,7 +39,11 @@ impl Resident {
 }
 
 impl Stage {
-    pub(super) async fn set(args: &ThunderingHerd, with_faults: bool, event: Option<Event>) -> anyhow::Result<Self> {
+    pub(super) async fn set(
+        args: &ThunderingHerd,
+        faults: &strikes::Plan,
+        event: Option<Event>,
+    ) -> anyhow::Result<Self> {
         let options = args.common.stack().cores(CORES).gateways(GATEWAYS).provider(args.provider);
         let mut options = sale::short_lives(options);
         for cap in ["CONNECTIONS_MAX", "CONNECTIONS_PER_ADDRESS_MAX", "JOINS_PER_SECOND_MAX"] {
@@ -49,8 +53,12 @@ impl Stage {
             // As long as the gateway's own default, not the launcher's short one.
             options = options.env(Service::Gateway, "SEATWIRE_DRAIN_MS", 10_000);
         }
-        if with_faults {
+        if faults.wanted() > 0 {
             options = options.all_proxies().redis_append_only().clocks();
+        }
+        if faults.needs_disks() {
+            let (data, wal) = POSTGRES_DISKS_MIB;
+            options = options.redis_disk_mib(REDIS_DISK_MIB).postgres_disks_mib(data, wal);
         }
         crate::bench::edge::raise_file_limit()?;
         let stack = Stack::start(options).await?;
@@ -152,6 +160,10 @@ async fn watcher(at: &Addresses, show: ShowId, number: usize) -> anyhow::Result<
     Ok(client)
 }
 
+/// Far more than a run writes: full is what a fault makes them.
+const POSTGRES_DISKS_MIB: (u32, u32) = (4_096, 256);
+/// The append-only file is written anew whenever it has 64 MiB more.
+const REDIS_DISK_MIB: u32 = 512;
 pub(super) const CORES: usize = 2;
 pub(super) const GATEWAYS: usize = 2;
 const WATCHERS: usize = 4;
