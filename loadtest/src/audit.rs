@@ -4,6 +4,7 @@
 //!
 //! What a stack at rest can't show (what was told to whom, frames that viewers saw) is for tests that keep histories.
 
+mod caps;
 mod event_checks;
 mod gateway_checks;
 mod ledger_checks;
@@ -24,6 +25,7 @@ use clap::ArgGroup;
 
 use crate::launcher::Addresses;
 
+pub use caps::{CapWatch, Caps};
 pub use report::{AuditReport, Check, Money};
 pub use sources::Sources;
 

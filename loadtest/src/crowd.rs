@@ -18,7 +18,7 @@ use seatwire_protocol::{CustomerId, SaleState, ShowId};
 use serde::{Deserialize, Serialize};
 
 use contest::Contest;
-pub use customer::{Customer, Zone};
+pub use customer::{Customer, Wish, Zone};
 pub use told::Told;
 
 use crate::client::{ClientError, ClientOptions, Encoding, Http, ViewerClient, sign_token};
@@ -118,15 +118,30 @@ impl Crowd {
     /// # Errors
     /// When the gateway is away.
     pub async fn enter(&self, rng: &mut StdRng) -> Result<Customer<'_>, ClientError> {
+        let customer = self.enter_with(Encoding::ALL.choose(rng).copied().unwrap_or_default()).await?;
+        customer.look().await?;
+        Ok(customer)
+    }
+
+    /// The same without looking at the map, for commands alone.
+    ///
+    /// # Errors
+    /// When the gateway is away.
+    pub async fn enter_blind(&self) -> Result<Customer<'_>, ClientError> {
+        self.enter_with(Encoding::default()).await
+    }
+
+    /// At each gateway in turn.
+    async fn enter_with(&self, encoding: Encoding) -> Result<Customer<'_>, ClientError> {
         let broken = |what: &str| ClientError::Broken(what.to_owned());
+        let number = self.names.fetch_add(1, Ordering::Relaxed);
         // A stack that goes on running has seen other runs' customers.
-        let name = format!("buyer-{}-{}", self.show(), self.names.fetch_add(1, Ordering::Relaxed));
+        let name = format!("buyer-{}-{number}", self.show());
         let name = CustomerId::new(&name).map_err(|error| broken(&error.to_string()))?;
-        let token = sign_token(&self.jwt_secret, &name, Duration::from_secs(3_600))?;
-        let encoding = Encoding::ALL.choose(rng).copied().unwrap_or_default();
-        let gateway = self.gateways.choose(rng).ok_or_else(|| broken("there is no gateway"))?;
+        let token = sign_token(&self.jwt_secret, &name, Duration::from_secs(24 * 3_600))?;
+        let at = usize::try_from(number).unwrap_or(0) % self.gateways.len().max(1);
+        let gateway = self.gateways.get(at).ok_or_else(|| broken("there is no gateway"))?;
         let client = ViewerClient::open(ClientOptions::new(gateway, &token).encoding(encoding)).await?;
-        client.watch(self.show()).await?;
         Ok(Customer::new(self, name, client))
     }
 

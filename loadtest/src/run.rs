@@ -3,10 +3,14 @@
 
 pub mod goals;
 pub mod harness;
+pub mod hoarding_bots;
 mod house;
 pub mod kills;
 pub mod late_payments;
 mod live;
+mod open_loop;
+mod place;
+mod pool;
 pub mod reconnect_storm;
 mod recorder;
 pub mod report;
@@ -56,6 +60,8 @@ enum Scenario {
     RollingRestart(Box<rolling_restart::RollingRestart>),
     /// Half of the viewers stop reading again and again, and hinder nobody.
     SlowViewers(Box<slow_viewers::SlowViewers>),
+    /// Bots hold seats again and again and never buy; honest buyers come nevertheless.
+    HoardingBots(Box<hoarding_bots::HoardingBots>),
     /// Thousands of payments with every disorder of a provider, while servers are killed.
     LatePayments(Box<late_payments::LatePayments>),
 }
@@ -67,6 +73,7 @@ impl Scenario {
             Self::ReconnectStorm(args) => &args.common,
             Self::RollingRestart(args) => &args.common,
             Self::SlowViewers(args) => &args.common,
+            Self::HoardingBots(args) => &args.common,
             Self::LatePayments(args) => &args.common,
         }
     }
@@ -87,6 +94,10 @@ pub struct Common {
     #[arg(long, env = "SEATWIRE_RUN_CALIBRATE", default_value_t = 1, value_name = "SECONDS",
           value_parser = clap::value_parser!(u64).range(0..=60))]
     pub calibrate: u64,
+    /// Run against a stack that is up already: the file that `loadtest up --ready-file` wrote. The run makes a show of its
+    /// own there, and starts and stops nothing [default: a private stack].
+    #[arg(long, env = "SEATWIRE_RUN_TARGET", value_name = "FILE", conflicts_with = "data_dir")]
+    pub target: Option<PathBuf>,
     #[command(flatten)]
     pub limits: Limits,
 }
@@ -99,6 +110,15 @@ impl Common {
             Some(folder) => options.folder(folder).fresh(true),
             None => options,
         }
+    }
+
+    /// For scenarios that kill, restart or cut off servers, or need settings of their own.
+    fn only_private(&self, scenario: &str) -> anyhow::Result<()> {
+        anyhow::ensure!(
+            self.target.is_none(),
+            "--target: {scenario} starts and breaks the servers of a private stack; leave --target out"
+        );
+        Ok(())
     }
 
     /// Of the machine, before anything else runs on it.
@@ -129,6 +149,7 @@ pub async fn run(args: RunArgs) -> anyhow::Result<()> {
         Scenario::RollingRestart(args) => rolling_restart::run(args, &stop).await?,
         Scenario::SlowViewers(args) => slow_viewers::run(args, &stop).await?,
         Scenario::LatePayments(args) => late_payments::run(args, &stop).await?,
+        Scenario::HoardingBots(args) => hoarding_bots::run(args, &stop).await?,
     };
     common.output.write(&report, earlier.as_ref())?;
     report.verdict()

@@ -202,7 +202,7 @@ impl MapChecks {
 }
 
 /// As `owned_by` counts them.
-fn owned_seats(map: &ShowMap) -> HashMap<String, i64> {
+pub(super) fn owned_seats(map: &ShowMap) -> HashMap<String, i64> {
     let mut owned = HashMap::new();
     for entry in map.seats.values().filter(|entry| !entry.customer.is_empty()) {
         if let Some(kind) = [None, Some('p'), Some('b'), None].get(usize::from(entry.status)).copied().flatten() {

@@ -11,7 +11,7 @@ use tokio_postgres::NoTls;
 const ROW: u32 = 25;
 
 /// Adds them, on sale, and answers their ids.
-pub(super) async fn add(postgres: &str, seats: u32, shows: u32) -> anyhow::Result<Vec<ShowId>> {
+pub(crate) async fn add(postgres: &str, seats: u32, shows: u32) -> anyhow::Result<Vec<ShowId>> {
     insert(postgres, seats, shows, None).await
 }
 

@@ -24,6 +24,19 @@ pub enum Zone {
     Back,
 }
 
+/// What somebody waits for at the map.
+#[derive(Debug, Clone, Copy)]
+pub struct Wish {
+    /// Seats of this number and beyond are not good enough.
+    pub first: u32,
+    /// One of so many that are free is good enough.
+    pub best: usize,
+    /// One to so many seats.
+    pub most: usize,
+    /// Then he goes home.
+    pub patience: Duration,
+}
+
 type Answer<T> = Result<T, ErrorBody>;
 
 /// Somebody with a window on the map. Dropping it closes the window.
@@ -48,6 +61,11 @@ impl<'a> Customer<'a> {
         self
     }
 
+    /// Watches the show.
+    pub(super) async fn look(&self) -> Result<(), ClientError> {
+        self.client.watch(self.crowd.show()).await
+    }
+
     /// Holds one to `most` free seats, others when somebody was faster.
     ///
     /// # Errors
@@ -61,7 +79,8 @@ impl<'a> Customer<'a> {
             if seats.is_empty() {
                 return Err(refusal);
             }
-            match self.hold(&seats).await {
+            let came = self.meant.lock().unwrap_or_else(PoisonError::into_inner).take();
+            match self.hold_meant(&seats, came.unwrap_or_else(Instant::now)).await {
                 Err(error) if error.code == ErrorCode::Taken => refusal = error,
                 answer => return answer,
             }
@@ -75,15 +94,25 @@ impl<'a> Customer<'a> {
     /// # Errors
     /// The last refusal when it was never granted, or as the core answers.
     pub async fn fight(&self, rng: &mut StdRng, hot: u32, most: usize) -> Answer<HoldInfo> {
-        let end = Instant::now() + FIGHT_PATIENCE;
+        self.seek(rng, &Wish { first: hot, best: BEST, most, patience: FIGHT_PATIENCE }).await
+    }
+
+    /// The same for any wish.
+    ///
+    /// # Errors
+    /// As [`Self::fight`].
+    pub async fn seek(&self, rng: &mut StdRng, wish: &Wish) -> Answer<HoldInfo> {
+        let Wish { first, best, most, patience } = *wish;
+        let end = Instant::now() + patience;
         let best = |viewer: &ShowViewer| -> Vec<u32> {
             let open = viewer.is_live() && viewer.map().sale() == Some(SaleState::Open);
             let free = |seat: &u32| open && viewer.map().status(SeatIndex(*seat)) == Some(SeatStatus::Available);
-            (0..hot).filter(free).take(BEST).collect()
+            (0..first).filter(free).take(best).collect()
         };
         loop {
             let at_once = self.client.viewer(self.crowd.show(), best).is_some_and(|free| !free.is_empty());
-            let seen = self.wait_within(FIGHT_PATIENCE, |viewer| !best(viewer).is_empty()).await;
+            let left = end.saturating_duration_since(Instant::now());
+            let seen = self.wait_within(left, |viewer| !best(viewer).is_empty()).await;
             let free = self.client.viewer(self.crowd.show(), best).unwrap_or_default();
             let count = rng.random_range(1..=most);
             let seats: Vec<u32> = free.choose_multiple(rng, count).copied().collect();
@@ -102,6 +131,15 @@ impl<'a> Customer<'a> {
                 answer => return answer,
             }
         }
+    }
+
+    /// Whether every seat of this customer's map is sold for good.
+    pub fn sees_all_sold(&self) -> bool {
+        let sold = |viewer: &ShowViewer| {
+            let statuses = viewer.map().statuses()?;
+            Some(statuses.iter().all(|status| matches!(status, SeatStatus::Booked | SeatStatus::Blocked)))
+        };
+        self.client.viewer(self.crowd.show(), sold).flatten().unwrap_or(false)
     }
 
     /// Holds these seats.
@@ -258,8 +296,16 @@ impl<'a> Customer<'a> {
     }
 
     async fn stubbornly<T, F: Future<Output = Answer<T>>>(&self, attempt: impl Fn() -> F) -> Answer<T> {
+        self.stubbornly_within(STUBBORN, attempt).await
+    }
+
+    async fn stubbornly_within<T, F: Future<Output = Answer<T>>>(
+        &self,
+        within: Duration,
+        attempt: impl Fn() -> F,
+    ) -> Answer<T> {
         let before = self.client.connections();
-        let answer = self.client.persist(STUBBORN, attempt).await;
+        let answer = self.client.persist(within, attempt).await;
         self.crowd.counts.reconnects.fetch_add(self.client.connections() - before, Ordering::Relaxed);
         answer
     }
@@ -271,7 +317,7 @@ impl<'a> Customer<'a> {
 
     async fn wait_within(&self, within: Duration, condition: impl Fn(&ShowViewer) -> bool) -> Answer<()> {
         let show = self.crowd.show();
-        self.stubbornly(|| async {
+        self.stubbornly_within(within, || async {
             let unanswered = |error: ClientError| ErrorBody::new(ErrorCode::DeadlineExceeded, error.to_string());
             let over = |state: &State| state.closed().is_some() || state.viewer(show).is_some_and(&condition);
             self.client.wait_for_state("the map to change", within, over).await.map_err(unanswered)?;

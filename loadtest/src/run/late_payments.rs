@@ -60,6 +60,7 @@ pub struct LatePayments {
 /// # Errors
 /// When the stack does not start, or a killed server does not start again. Everything else is in the report.
 pub async fn run(args: &LatePayments, stop: &CancellationToken) -> anyhow::Result<Report> {
+    args.common.only_private("late-payments")?;
     let seed = args.common.seed();
     let deck = Deck::shuffled(args.payments, &args.mix, seed);
     say(&format!(

@@ -137,6 +137,7 @@ pub async fn run(args: &ThunderingHerd, stop: &CancellationToken) -> anyhow::Res
 
 /// The same for scenarios that are made of it.
 pub(super) async fn play(args: &ThunderingHerd, scene: Scene, stop: &CancellationToken) -> anyhow::Result<Report> {
+    args.common.only_private(scene.name)?;
     let (seed, plan) = (args.common.seed(), args.faults.plan()?);
     let (viewers, wanted) = (args.viewers, plan.wanted());
     say(&format!(
