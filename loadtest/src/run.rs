@@ -1,9 +1,12 @@
 //! `loadtest run`: one scenario against a private stack, with faults, an audit and a report. Each scenario is a module
 //! with its flags and a function from them to a [`Report`]; what is here they share.
 
+pub mod booking;
+pub mod fan_out;
 pub mod goals;
 pub mod harness;
 pub mod hoarding_bots;
+pub mod hold_contention;
 mod house;
 pub mod kills;
 pub mod late_payments;
@@ -39,7 +42,8 @@ pub use show::Output;
 
 /// Below the flags in `--help`.
 pub const AFTER_HELP: &str = "\
-Every scenario starts a private stack, breaks it while customers buy, waits until it is at rest and audits it. Ctrl-C ends \
+Every scenario starts a private stack, or takes one that runs (--target), plays on it, waits until it is at rest and audits \
+it. Ctrl-C ends \
 a run with its report, a second one at once. The exit code is 0 only when every goal was reached and the audit is clean. \
 How to read a report: docs/LOADTEST.md.";
 
@@ -60,6 +64,12 @@ enum Scenario {
     RollingRestart(Box<rolling_restart::RollingRestart>),
     /// Half of the viewers stop reading again and again, and hinder nobody.
     SlowViewers(Box<slow_viewers::SlowViewers>),
+    /// Seats change at a steady rate before a house full of viewers.
+    FanOut(Box<fan_out::FanOut>),
+    /// Attempts to hold seats at a steady rate, most of them for the same few.
+    HoldContention(Box<hold_contention::HoldContention>),
+    /// Purchases at a steady rate, from the connection to the confirmed booking.
+    Booking(Box<booking::Booking>),
     /// Bots hold seats again and again and never buy; honest buyers come nevertheless.
     HoardingBots(Box<hoarding_bots::HoardingBots>),
     /// Thousands of payments with every disorder of a provider, while servers are killed.
@@ -73,6 +83,9 @@ impl Scenario {
             Self::ReconnectStorm(args) => &args.common,
             Self::RollingRestart(args) => &args.common,
             Self::SlowViewers(args) => &args.common,
+            Self::FanOut(args) => &args.common,
+            Self::HoldContention(args) => &args.common,
+            Self::Booking(args) => &args.common,
             Self::HoardingBots(args) => &args.common,
             Self::LatePayments(args) => &args.common,
         }
@@ -150,6 +163,9 @@ pub async fn run(args: RunArgs) -> anyhow::Result<()> {
         Scenario::SlowViewers(args) => slow_viewers::run(args, &stop).await?,
         Scenario::LatePayments(args) => late_payments::run(args, &stop).await?,
         Scenario::HoardingBots(args) => hoarding_bots::run(args, &stop).await?,
+        Scenario::FanOut(args) => fan_out::run(args, &stop).await?,
+        Scenario::HoldContention(args) => hold_contention::run(args, &stop).await?,
+        Scenario::Booking(args) => booking::run(args, &stop).await?,
     };
     common.output.write(&report, earlier.as_ref())?;
     report.verdict()

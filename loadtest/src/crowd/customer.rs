@@ -22,6 +22,7 @@ pub enum Zone {
     Front,
     /// One of the last: where hardly anybody does.
     Back,
+    Anywhere,
 }
 
 /// What somebody waits for at the map.
@@ -290,6 +291,7 @@ impl<'a> Customer<'a> {
             Some(match zone {
                 Zone::Front => all.filter(free).take(WANTED).collect(),
                 Zone::Back => all.rev().filter(free).take(WANTED).collect(),
+                Zone::Anywhere => all.filter(free).collect(),
             })
         };
         self.client.viewer(self.crowd.show(), seats).flatten().unwrap_or_default()

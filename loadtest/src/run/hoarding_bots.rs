@@ -52,13 +52,13 @@ pub struct HoardingBots {
           value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub honest: u32,
     /// So long they keep coming, as a clock in production would tell.
-    #[arg(long, env = "SEATWIRE_RUN_LENGTH", default_value = "30m", value_name = "TIME")]
+    #[arg(long, env = "SEATWIRE_RUN_LENGTH", default_value = "20m", value_name = "TIME")]
     pub length: Time,
     /// So long each of them waits for a seat, by the same clock.
     #[arg(long, env = "SEATWIRE_RUN_PATIENCE", default_value = "15m", value_name = "TIME")]
     pub patience: Time,
     /// Divides all times but reactions and commands a second.
-    #[arg(long, env = "SEATWIRE_RUN_FASTER", default_value_t = 60, value_name = "N",
+    #[arg(long, env = "SEATWIRE_RUN_FASTER", default_value_t = 20, value_name = "N",
           value_parser = clap::value_parser!(u32).range(1..=100))]
     pub faster: u32,
     /// Seats that one customer may have at the show, held, pending and booked [the core's default is 10].
@@ -184,10 +184,9 @@ pub async fn run(args: &HoardingBots, stop: &CancellationToken) -> anyhow::Resul
         payments: Some(figures.payments),
         ratios: calibration.as_ref().map(|machine| Ratios::of_purchases(machine, &crowd, duration_s)),
         calibration,
-        figures: measured,
         ..Report::of("hoarding-bots", seed, duration_s, Audit::new(audited, told), harness)
     };
-    let report = report.judged(&args.common.limits);
+    let report = report.figures(measured).judged(&args.common.limits);
     place.close().await;
     Ok(report)
 }

@@ -50,6 +50,11 @@ impl Place {
         options
     }
 
+    /// The same without a limit of new holds: a few customers stand for many.
+    pub(super) fn unlimited(common: &Common) -> StackOptions {
+        Self::roomy(common).env(Service::Core, "SEATWIRE_CUSTOMER_HOLDS", 0)
+    }
+
     pub(super) fn is_private(&self) -> bool {
         self.stack.is_some()
     }

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use futures_util::StreamExt as _;
 use futures_util::stream;
@@ -27,13 +28,25 @@ impl<'a> Pool<'a> {
         Ok(Self { there: Semaphore::new(free.len()), free: Mutex::new(free) })
     }
 
-    /// Lets the one who was idle longest act.
-    pub(super) async fn act<T>(&self, act: impl AsyncFnOnce(&Customer<'a>) -> T) -> Option<T> {
-        let _there = self.there.acquire().await.ok()?;
-        let customer = self.lock().pop_front()?;
-        let done = act(&customer).await;
+    /// So many that each sends no more than four commands a second, at a rate of holds that are given back: far below what
+    /// gateways and cores allow one customer.
+    pub(super) fn enough_for(holds_per_s: f64) -> usize {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped before")]
+        let customers = (holds_per_s / 2.0).clamp(10.0, 5_000.0) as usize;
+        customers
+    }
+
+    /// The one who was idle longest holds these seats and gives them back after this time. Whoever finds none idle waits;
+    /// times are taken from the moment that was meant all the same.
+    pub(super) async fn hold_for(&self, seats: &[u32], keep: Duration, meant: Instant) {
+        let Ok(_there) = self.there.acquire().await else { return };
+        let Some(customer) = self.lock().pop_front() else { return };
+        if let Ok(hold) = customer.hold_meant(seats, meant).await {
+            tokio::time::sleep(keep).await;
+            // One that is not given back ends by itself, and is missing meanwhile.
+            let _ = customer.release(&hold).await;
+        }
         self.lock().push_back(customer);
-        Some(done)
     }
 
     fn lock(&self) -> MutexGuard<'_, VecDeque<Customer<'a>>> {

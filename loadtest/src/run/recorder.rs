@@ -7,6 +7,7 @@ use tokio::task::AbortHandle;
 
 use super::report::Done;
 use super::sale::shopping::Shopping;
+use crate::crowd::Crowd;
 
 /// Records from its beginning until it is dropped.
 #[derive(Debug)]
@@ -17,6 +18,15 @@ pub(super) struct Recorder {
 
 impl Recorder {
     pub(super) fn begin(shopping: Arc<Shopping>) -> Self {
+        Self::of(move || Done::of(&shopping.crowd))
+    }
+
+    pub(super) fn of_crowd(crowd: &Arc<Crowd>) -> Self {
+        let crowd = Arc::clone(crowd);
+        Self::of(move || Done::of(&crowd))
+    }
+
+    fn of(look: impl Fn() -> Done + Send + Sync + 'static) -> Self {
         let done = Arc::<Mutex<Vec<Done>>>::default();
         let seconds = Arc::clone(&done);
         let ticker = tokio::spawn(async move {
@@ -25,9 +35,7 @@ impl Recorder {
             second.tick().await;
             loop {
                 second.tick().await;
-                let (holds, confirmed) = (shopping.crowd.holds(), shopping.crowd.told.confirmed() as u64);
-                let done = Done { granted: holds.granted, refused: holds.refused, confirmed };
-                seconds.lock().unwrap_or_else(PoisonError::into_inner).push(done);
+                seconds.lock().unwrap_or_else(PoisonError::into_inner).push(look());
             }
         });
         Self { done, ticker: ticker.abort_handle() }

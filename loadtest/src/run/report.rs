@@ -242,6 +242,13 @@ impl Report {
         }
     }
 
+    /// What this scenario alone measured.
+    #[must_use]
+    pub(super) fn figures(mut self, figures: impl IntoIterator<Item = (&'static str, f64)>) -> Self {
+        self.figures.extend(figures.into_iter().map(|(name, value)| (Cow::Borrowed(name), value)));
+        self
+    }
+
     /// # Errors
     /// With a sentence for everything that keeps the run from counting.
     pub fn verdict(&self) -> anyhow::Result<()> {

@@ -33,6 +33,8 @@ mod orphans;
 #[cfg(test)]
 mod provider;
 #[cfg(test)]
+mod scenarios;
+#[cfg(test)]
 mod servers;
 #[cfg(test)]
 mod shop;

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
-use seatwire_protocol::ErrorBody;
 use seatwire_protocol::command::{BookingInfo, BookingState};
+use seatwire_protocol::{ErrorBody, ErrorCode};
 
 use crate::client::PayOptions;
 use crate::crowd::{Crowd, Wish};
@@ -50,24 +50,31 @@ impl Honest<'_> {
     }
 
     async fn buy(&self, rng: &mut StdRng, meant: Instant) -> Result<End, ErrorBody> {
-        let away = |error: crate::client::ClientError| {
-            ErrorBody::new(seatwire_protocol::ErrorCode::Unavailable, error.to_string())
-        };
+        let away = |error: crate::client::ClientError| ErrorBody::new(ErrorCode::Unavailable, error.to_string());
         let who = self.crowd.enter(rng).await.map_err(away)?.meant_to_come(meant);
-        let patience = (meant + self.patience).saturating_duration_since(Instant::now());
-        let wish = Wish { first: self.seats, best: usize::MAX, most: SEATS_MAX, patience };
-        let hold = match who.seek(rng, &wish).await {
-            Ok(hold) => hold,
-            Err(_) if who.sees_all_sold() => return Ok(End::SoldOut),
-            Err(error) if meant.elapsed() >= self.patience => {
-                tracing::debug!("an honest buyer went home: {error}");
-                return Ok(End::NoSeat);
+        let booking = loop {
+            let patience = (meant + self.patience).saturating_duration_since(Instant::now());
+            let wish = Wish { first: self.seats, best: usize::MAX, most: SEATS_MAX, patience };
+            let hold = match who.seek(rng, &wish).await {
+                Ok(hold) => hold,
+                Err(_) if who.sees_all_sold() => return Ok(End::SoldOut),
+                Err(error) if meant.elapsed() >= self.patience => {
+                    tracing::debug!("an honest buyer went home: {error}");
+                    return Ok(End::NoSeat);
+                }
+                Err(error) => return Err(error),
+            };
+            let waited = meant.elapsed();
+            tokio::time::sleep(self.thinks.mul_f64(rng.random_range(0.1..1.0))).await;
+            match who.book(&hold).await {
+                // He thought for too long, and chooses again.
+                Err(error) if error.code == ErrorCode::Gone => {}
+                answer => {
+                    self.waits.note(waited);
+                    break answer?;
+                }
             }
-            Err(error) => return Err(error),
         };
-        self.waits.note(meant.elapsed());
-        tokio::time::sleep(self.thinks.mul_f64(rng.random_range(0.1..1.0))).await;
-        let booking = who.book(&hold).await?;
         who.pay(&booking, &PayOptions::default()).await?;
         let confirmed = |b: &BookingInfo| b.state == BookingState::Confirmed;
         who.until(booking.booking, CONFIRMED_WITHIN, confirmed).await?;

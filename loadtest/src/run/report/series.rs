@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::crowd::Crowd;
 use crate::times::{Buckets, Spread};
 
 /// Of the same times as `lag_ms`, `join_ms`, `hold_ms` and `booking_ms`.
@@ -46,6 +47,13 @@ pub struct Watched {
     pub frames: u64,
     pub live: u64,
     pub lag: Option<Spread>,
+}
+
+impl Done {
+    pub(in crate::run) fn of(crowd: &Crowd) -> Self {
+        let (holds, confirmed) = (crowd.holds(), crowd.told.confirmed() as u64);
+        Self { granted: holds.granted, refused: holds.refused, confirmed }
+    }
 }
 
 impl Series {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use seatwire_protocol::ShowId;
 use tokio_postgres::Client;
 
 use crate::audit::{Check, Sources};
@@ -18,8 +19,13 @@ pub(in crate::run) struct Figures {
 impl Figures {
     /// `journal`: the provider's folder.
     pub(in crate::run) async fn read(sources: &Sources, journal: &Path) -> anyhow::Result<Self> {
+        Self::at(sources, journal, None).await
+    }
+
+    /// Payments of one show alone, where others use the stack too; of webhooks all.
+    pub(in crate::run) async fn at(sources: &Sources, journal: &Path, show: Option<ShowId>) -> anyhow::Result<Self> {
         let ledger = sources.connect_postgres().await?;
-        let mut payments = counts(&ledger).await?;
+        let mut payments = counts(&ledger, show).await?;
         let mut inbox: BTreeMap<Vec<u8>, Option<String>> = BTreeMap::new();
         for row in
             ledger.query("SELECT body_hash, payment_id FROM payment_events WHERE source = 'webhook'", &[]).await?
@@ -42,8 +48,8 @@ impl Figures {
     }
 }
 
-async fn counts(ledger: &Client) -> anyhow::Result<Payments> {
-    let row = ledger.query_one(COUNTS, &[]).await?;
+async fn counts(ledger: &Client, show: Option<ShowId>) -> anyhow::Result<Payments> {
+    let row = ledger.query_one(COUNTS, &[&show.map(ShowId::as_i64)]).await?;
     let count = |column: usize| anyhow::Ok(u64::try_from(row.try_get::<_, i64>(column)?)?);
     let (captured, booked, refunded) = (count(0)?, count(1)?, count(2)?);
     Ok(Payments {
@@ -76,4 +82,4 @@ const COUNTS: &str = "
         count(*) FILTER (WHERE NOT EXISTS (
             SELECT FROM payment_events e WHERE e.payment_id = p.id AND e.source = 'webhook' AND e.kind NOT LIKE 'refund%'))
     FROM payments p LEFT JOIN bookings b ON b.id = p.booking_id
-    WHERE p.status = 'captured'";
+    WHERE p.status = 'captured' AND ($1::bigint IS NULL OR b.show_id = $1)";
