@@ -26,7 +26,8 @@ async fn insert(postgres: &str, seats: u32, shows: u32, opens_at: Option<SystemT
     // Ends with the client, which sees what went wrong.
     tokio::spawn(connection);
     let layout = json!({ "focus": "stage", "sections": [section(seats)] });
-    let name = format!("Bench hall of {seats}");
+    // A stack that goes on running may have one of as many seats.
+    let name = format!("Bench hall of {seats} {}", uuid::Uuid::new_v4().simple());
     let screen: i64 = client.query_one(SCREEN, &[&name, &i32::try_from(seats)?, &layout]).await?.get(0);
     client.execute(SEATS, &[&screen, &i32::try_from(seats)?]).await?;
     let rows = client.query(SHOWS, &[&screen, &i32::try_from(shows)?, &opens_at]).await.context("shows")?;

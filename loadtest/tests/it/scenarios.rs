@@ -81,7 +81,7 @@ async fn scenarios_play_on_a_stack_that_runs_already() {
     let json = counts(&booking::run(&flags::<Booking>(&[target, length, ("--rate", "", "10")]), &stop).await.unwrap());
     // Of this run's show alone.
     assert_eq!(json["payments"]["captured"], json["payments"]["booked"]);
-    assert_eq!(json["payments"]["captured"], 20);
+    assert!(json["payments"]["captured"].as_u64().unwrap() >= 10, "{json}");
 
     let refused = thundering_herd::run(&flags::<ThunderingHerd>(&[target]), &stop).await.unwrap_err();
     assert!(refused.to_string().starts_with("--target: thundering-herd"), "{refused}");
