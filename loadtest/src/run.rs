@@ -22,6 +22,7 @@ pub mod rolling_restart;
 pub mod sale;
 pub mod show;
 pub mod slow_viewers;
+pub mod soak;
 pub mod strikes;
 pub mod thundering_herd;
 
@@ -72,6 +73,8 @@ enum Scenario {
     Booking(Box<booking::Booking>),
     /// Bots hold seats again and again and never buy; honest buyers come nevertheless.
     HoardingBots(Box<hoarding_bots::HoardingBots>),
+    /// A moderate herd for long: what grows?
+    Soak(Box<soak::Soak>),
     /// Thousands of payments with every disorder of a provider, while servers are killed.
     LatePayments(Box<late_payments::LatePayments>),
 }
@@ -87,6 +90,7 @@ impl Scenario {
             Self::HoldContention(args) => &args.common,
             Self::Booking(args) => &args.common,
             Self::HoardingBots(args) => &args.common,
+            Self::Soak(args) => &args.common,
             Self::LatePayments(args) => &args.common,
         }
     }
@@ -166,6 +170,7 @@ pub async fn run(args: RunArgs) -> anyhow::Result<()> {
         Scenario::FanOut(args) => fan_out::run(args, &stop).await?,
         Scenario::HoldContention(args) => hold_contention::run(args, &stop).await?,
         Scenario::Booking(args) => booking::run(args, &stop).await?,
+        Scenario::Soak(args) => soak::run(args, &stop).await?,
     };
     common.output.write(&report, earlier.as_ref())?;
     report.verdict()

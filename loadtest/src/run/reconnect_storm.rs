@@ -30,7 +30,7 @@ pub struct ReconnectStorm {
 pub async fn run(args: &ReconnectStorm, stop: &CancellationToken) -> anyhow::Result<Report> {
     let mut herd = ThunderingHerd::calm(&args.common, args.viewers);
     herd.common.limits.min_resumed.get_or_insert(RESUMED);
-    let scene = Scene { name: "reconnect-storm", event: Some(Event::Scatter(args.back_within.0)) };
+    let scene = Scene { name: "reconnect-storm", event: Some(Event::Scatter(args.back_within.0)), growth: None };
     play(&herd, scene, stop).await
 }
 

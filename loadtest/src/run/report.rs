@@ -244,8 +244,8 @@ impl Report {
 
     /// What this scenario alone measured.
     #[must_use]
-    pub(super) fn figures(mut self, figures: impl IntoIterator<Item = (&'static str, f64)>) -> Self {
-        self.figures.extend(figures.into_iter().map(|(name, value)| (Cow::Borrowed(name), value)));
+    pub(super) fn figures(mut self, figures: impl IntoIterator<Item = (impl Into<Cow<'static, str>>, f64)>) -> Self {
+        self.figures.extend(figures.into_iter().map(|(name, value)| (name.into(), value)));
         self
     }
 

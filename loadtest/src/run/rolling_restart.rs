@@ -26,7 +26,7 @@ pub struct RollingRestart {
 pub async fn run(args: &RollingRestart, stop: &CancellationToken) -> anyhow::Result<Report> {
     let mut herd = ThunderingHerd::calm(&args.common, args.viewers);
     herd.common.limits.min_resumed.get_or_insert(RESUMED);
-    play(&herd, Scene { name: "rolling-restart", event: Some(Event::RollingRestart) }, stop).await
+    play(&herd, Scene { name: "rolling-restart", event: Some(Event::RollingRestart), growth: None }, stop).await
 }
 
 /// Percent of the reconnects that need no snapshot.

@@ -27,5 +27,5 @@ pub struct SlowViewers {
 pub async fn run(args: &SlowViewers, stop: &CancellationToken) -> anyhow::Result<Report> {
     let mut herd = ThunderingHerd::calm(&args.common, args.viewers);
     herd.habits = Some(Habits { drop: 0, stall: 50, hide: 0 });
-    play(&herd, Scene { name: "slow-viewers", event: None }, stop).await
+    play(&herd, Scene { name: "slow-viewers", event: None, growth: None }, stop).await
 }

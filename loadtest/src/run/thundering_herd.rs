@@ -23,6 +23,7 @@ use super::sale::arrivals::{self, Pace};
 use super::sale::figures::Figures;
 use super::sale::shopping::Shopping;
 use super::sale::{AT_REST_WITHIN, CLAIM, Mix, Share, upsets};
+use super::soak::{Growth, Limit};
 use super::strikes::{FaultFlags, Ground, Plan, ToViewers};
 use super::{Common, say};
 use crate::audit::{AuditOptions, Sources, audit};
@@ -92,6 +93,8 @@ pub struct ThunderingHerd {
 pub(super) struct Scene {
     pub(super) name: &'static str,
     pub(super) event: Option<Event>,
+    /// What processes may grow by.
+    pub(super) growth: Option<Limit>,
 }
 
 /// What happens once everybody is there.
@@ -132,7 +135,7 @@ impl ThunderingHerd {
 /// # Errors
 /// When the stack or the viewers do not start. Everything else is in the report.
 pub async fn run(args: &ThunderingHerd, stop: &CancellationToken) -> anyhow::Result<Report> {
-    play(args, Scene { name: "thundering-herd", event: None }, stop).await
+    play(args, Scene { name: "thundering-herd", event: None, growth: None }, stop).await
 }
 
 /// The same for scenarios that are made of it.
@@ -160,6 +163,7 @@ pub(super) async fn play(args: &ThunderingHerd, scene: Scene, stop: &Cancellatio
     let crowd = stage.crowd(&stage.stack.addresses()).await?;
     let shopping = Shopping::empty(crowd, CLAIM, stop.clone()).fight(args.hot, args.hot / 3);
     let shopping = Arc::new(shopping);
+    let growth = scene.growth.map(|limit| Growth::watch(&stage.stack.addresses().pids, limit));
     let recorder = Recorder::begin(Arc::clone(&shopping));
     herd.count_from(SystemTime::now()).await?;
     let upsets = tokio::spawn(upsets::run(stage.stack.addresses().provider.clone(), seed, over.clone()));
@@ -177,6 +181,7 @@ pub(super) async fn play(args: &ThunderingHerd, scene: Scene, stop: &Cancellatio
     let frames = herd.progress().frames;
     let gateways_cpu = stage.gateways_cpu().saturating_sub(cpu_before);
     let Load { faults, gateways_grew } = load;
+    let (growth, grown) = growth.map(Growth::end).unwrap_or_default();
     herd.settle().await?;
     over.cancel();
     let turned_away = buyers.await?;
@@ -199,6 +204,7 @@ pub(super) async fn play(args: &ThunderingHerd, scene: Scene, stop: &Cancellatio
     let harness = watch.end(seen.cpu, args.common.limits.max_behind.0, duration_s);
     let holds = shopping.crowd.holds();
     let mut goals = goals(args, &holds, &figures.payments, &seen.viewers);
+    goals.extend(growth);
     if wanted > 0 {
         goals.push(Goal::at_least("faults that met work", wanted as u64, faults.len() as u64));
         let back = faults.iter().filter(|fault| fault.back_to_normal_s.is_some()).count();
@@ -239,7 +245,7 @@ pub(super) async fn play(args: &ThunderingHerd, scene: Scene, stop: &Cancellatio
         series: Some(Series::of(&done, &seen.watched)),
         ..Report::of(scene.name, seed, duration_s, Audit::new(audited, told), harness)
     };
-    let report = report.judged(&args.common.limits);
+    let report = report.figures(grown).judged(&args.common.limits);
     stage.stack.shutdown().await;
     Ok(report)
 }
