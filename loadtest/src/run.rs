@@ -1,4 +1,4 @@
-//! `loadtest run`: one scenario against a private stack, with faults, an audit and a report. Each scenario is a module
+//! `loadtest run`: one scenario on a private stack or one that runs already, with faults, an audit and a report. Each scenario is a module
 //! with its flags and a function from them to a [`Report`]; what is here they share.
 
 pub mod booking;
