@@ -16,15 +16,18 @@
 //! | `expiry` | ends holds whose time is over, and opens sales that are due |
 //! | `scrubber` | compares map and ledger |
 //! | `push` | tells owners what happened to their holds |
+//! | [`presence`], `board`, `vitals` | who is there, live counts, and how late ends of holds are, for operators |
 
 mod allowance;
 mod apply;
+mod board;
 mod booking;
 mod expiry;
 mod keys;
 pub mod ledger;
 mod link;
 mod loader;
+pub mod presence;
 mod push;
 mod reads;
 mod reply;
@@ -33,15 +36,18 @@ mod scripts;
 mod scrubber;
 mod secret;
 pub mod store;
+mod vitals;
 
 use std::time::Duration;
 
 use seatwire_protocol::error::SeatConflict;
 use seatwire_protocol::{BookingId, SeatIndex};
 
+pub use board::SeatCounts;
 pub use ledger::{Applied, LedgerChange, LedgerReader, LedgerStatus};
 pub use scrubber::{Drift, Finding, Scrub, Scrubbed};
 pub use store::HoldStore;
+pub use vitals::VitalSigns;
 
 /// Times, caps and the secret. All in milliseconds.
 #[derive(Clone)]

@@ -33,6 +33,8 @@ const SNAPSHOTS_AT_A_TIME: usize = 64;
 /// Everything shared.
 pub struct App {
     pub config: Config,
+    /// Of this process, unlike any other's.
+    pub name: String,
     pub core: CoreClient,
     pub tokens: Tokens,
     pub logouts: Logouts,
@@ -54,10 +56,12 @@ pub struct App {
 impl App {
     /// Starts connecting to the cores; the other tasks are started by `run`.
     pub fn new(config: Config, listen: SocketAddr, metrics: PrometheusHandle) -> Arc<Self> {
-        let name = format!("gateway-{}", std::process::id());
+        // Unlike that of any other process, also on another machine: counts of viewers are kept by it.
+        let name = format!("gateway-{}-{:08x}", std::process::id(), rand::random::<u32>());
         let cores = tokio::runtime::Handle::current().metrics().num_workers();
-        let core = CoreClientConfig::new(config.cores.clone(), config.core_secret.clone(), name);
+        let core = CoreClientConfig::new(config.cores.clone(), config.core_secret.clone(), name.clone());
         Arc::new(Self {
+            name,
             core: CoreClient::new(core),
             tokens: Tokens::new(&config.jwt_secret, &config.guest_secret, config.guest_token, config.token_life_max),
             logouts: Logouts::default(),

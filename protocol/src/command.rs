@@ -373,6 +373,20 @@ pub struct SnapshotReply {
 pub struct GetPositions {
     /// The shows.
     pub shows: Vec<ShowId>,
+    /// How many watch each of them, from a gateway that asks for all its shows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub viewers: Option<Viewers>,
+}
+
+/// How many people watch shows through one gateway, for operators. Forgotten after three seconds without news.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Viewers {
+    /// Which gateway, another name after each start: 1 to 64 letters, digits, `-` and `_`.
+    pub gateway: String,
+    /// A gateway with more shows than one command takes numbers its commands, from 0 to 15.
+    pub part: u32,
+    /// One count a show, in the order of the shows.
+    pub counts: Vec<u32>,
 }
 
 /// Answer to [`GetPositions`], in the order asked; `None` for a show that is not loaded.

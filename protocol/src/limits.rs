@@ -20,6 +20,8 @@ pub const CORE_FRAME_BYTES_MAX: usize = 4 << 20;
 pub const NESTING_MAX: u16 = 16;
 /// Shows in one positions command.
 pub const POSITIONS_PER_COMMAND_MAX: usize = 10_000;
+/// Commands in which one gateway tells how many watch its shows.
+pub const VIEWER_PARTS_MAX: u32 = 16;
 /// Customers in one own-holds command.
 pub const CUSTOMERS_PER_COMMAND_MAX: usize = 500;
 /// Bookings in one answer.

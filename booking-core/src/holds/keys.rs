@@ -74,6 +74,12 @@ pub(super) fn watched_key(show: ShowId) -> String {
     format!("watched:{{{}}}:{}", show.bucket(), show)
 }
 
+/// Names of those who left a note, and the note of one. Notes go by themselves.
+pub(super) const PRESENT: &str = "present";
+pub(super) fn note_key(name: &str) -> String {
+    format!("present:{name}")
+}
+
 /// Key of what somebody may do in a time.
 pub(super) fn tokens_key(name: &str) -> String {
     format!("tokens:{{{name}}}")

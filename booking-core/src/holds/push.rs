@@ -1,5 +1,6 @@
 //! Publishes what concerns one customer on `customer:<id>`, in batches and apart from the calls that caused it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -15,6 +16,7 @@ use crate::metrics as names;
 use super::HoldError;
 use super::link::Link;
 use super::reply::Ended;
+use super::vitals::Vitals;
 
 /// Waiting pushes; beyond it they are dropped and counted: an owner's page asks for its own holds after each resync.
 const WAITING_MAX: usize = 16_384;
@@ -32,12 +34,13 @@ pub(super) struct Pusher {
     sender: mpsc::Sender<Message>,
     /// Subtracted from lags: what holds are honoured beyond their told end.
     grace_ms: u64,
+    pub(super) vitals: Arc<Vitals>,
 }
 
 impl Pusher {
     pub(super) fn new(grace_ms: u64) -> (Self, mpsc::Receiver<Message>) {
         let (sender, receiver) = mpsc::channel(WAITING_MAX);
-        (Self { sender, grace_ms }, receiver)
+        (Self { sender, grace_ms, vitals: Arc::default() }, receiver)
     }
 
     pub(super) fn push(&self, customer: &CustomerId, push: &Push) {
@@ -54,6 +57,7 @@ impl Pusher {
                 metrics::counter!(names::HOLDS_EXPIRED).increment(1);
                 let late = Duration::from_millis(late_ms.saturating_sub(self.grace_ms));
                 metrics::histogram!(names::HOLD_EXPIRY_LAG_SECONDS).record(late);
+                self.vitals.expired(late);
             }
             let (hold, seats, reason, position) = (*hold, seats.clone(), *reason, *position);
             self.push(customer, &Push::HoldEnded { show, hold, seats, reason, position });
@@ -62,11 +66,7 @@ impl Pusher {
 }
 
 /// Publishes until shutdown, and then what is still waiting.
-pub(super) async fn run(
-    link: std::sync::Arc<Link>,
-    mut receiver: mpsc::Receiver<Message>,
-    shutdown: CancellationToken,
-) {
+pub(super) async fn run(link: Arc<Link>, mut receiver: mpsc::Receiver<Message>, shutdown: CancellationToken) {
     let mut batch = Vec::with_capacity(BATCH);
     loop {
         tokio::select! {

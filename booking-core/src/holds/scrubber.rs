@@ -70,6 +70,7 @@ impl HoldStore {
         let action = if matches!(result, Ok(Scrubbed::Reloaded)) { "reloaded" } else { "repaired" };
         for finding in &found {
             finding.report(show, action);
+            self.vitals().drifted(finding.count);
         }
         let result = result?;
         let name = match result {

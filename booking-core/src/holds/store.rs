@@ -25,6 +25,7 @@ use super::reply::{self, Ended, Reply};
 use super::scripts::{Script, Scripts};
 use super::scrubber::{self, Watched};
 use super::secret::{Purpose, Secret, digest, seat_bytes};
+use super::vitals::{VitalSigns, Vitals};
 use super::{HoldConfig, HoldError, LedgerReader, Outcome, Refusal};
 
 /// Told to callers whose show was not loaded in time.
@@ -111,6 +112,16 @@ impl HoldStore {
 
     pub(super) fn watched(&self) -> MutexGuard<'_, Watched> {
         self.0.watched.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn vitals(&self) -> &Vitals {
+        &self.0.pusher.vitals
+    }
+
+    /// How this core does, for operators.
+    #[must_use]
+    pub fn vital_signs(&self) -> VitalSigns {
+        self.vitals().signs()
     }
 
     pub(super) fn ledger(&self) -> &Arc<dyn LedgerReader> {

@@ -160,7 +160,7 @@ mod tests {
     async fn a_command_that_is_late_already_is_not_run() {
         let app = App::new(crate::config::tests::nowhere()).unwrap();
         // Of no shows: run, it would succeed without any server.
-        let body = codec::encode(&GetPositions { shows: Vec::new() });
+        let body = codec::encode(&GetPositions { shows: Vec::new(), viewers: None });
         let frame = Frame { deadline_ms: 1_000, ..Frame::new(GetPositions::OP, 1, body) };
         let now = Instant::now();
         assert!(answer(&app, &frame, now).await.is_ok());

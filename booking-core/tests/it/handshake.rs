@@ -24,7 +24,7 @@ async fn whoever_does_not_know_the_secret_is_closed_without_a_word() {
         ("a wrong secret", frame(Hello::OP, with_secret("0123456789abcdeX"))),
         ("an empty secret", frame(Hello::OP, with_secret(""))),
         ("a longer secret", frame(Hello::OP, with_secret("0123456789abcdef0"))),
-        ("a command", frame(GetPositions::OP, codec::encode(&GetPositions { shows: Vec::new() }))),
+        ("a command", frame(GetPositions::OP, codec::encode(&GetPositions { shows: Vec::new(), viewers: None }))),
         ("a handshake and a byte", frame(Hello::OP, trailing)),
         ("a handshake that is none", frame(Hello::OP, vec![0xC1])),
         ("an empty body", frame(Hello::OP, Vec::new())),

@@ -198,7 +198,7 @@ async fn a_drain_answers_what_it_has_begun_and_exits_cleanly() {
     let (redis, postgres) = stores().await;
     let mut core = CoreProcess::start(&redis, &postgres, free_address());
     let client = client(core.listen);
-    let positions = GetPositions { shows: Vec::new() };
+    let positions = GetPositions { shows: Vec::new(), viewers: None };
     client.call(&positions, PATIENCE, 0).await.unwrap();
     let pid = core.child.id().to_string();
     assert!(Process::new("kill").args(["-TERM", &pid]).status().unwrap().success());

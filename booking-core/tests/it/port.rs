@@ -111,7 +111,7 @@ async fn other_commands_name_their_bad_fields_too() {
     }
     let many = OwnHolds { show, customers: vec![customer.clone(); 501] };
     assert_eq!(port.bad_request(OwnHolds::OP, &codec::encode(&many)).await.as_deref(), Some("customers"));
-    let many = GetPositions { shows: vec![show; 10_001] };
+    let many = GetPositions { shows: vec![show; 10_001], viewers: None };
     assert_eq!(port.bad_request(GetPositions::OP, &codec::encode(&many)).await.as_deref(), Some("shows"));
     for (field, body) in [
         ("date", json!({"date": "tomorrow"})),
@@ -191,7 +191,8 @@ async fn answers_to_one_write_of_many_commands_come_each_once_also_after_a_half_
     let mut port = core.session().await;
     let mut out = bytes::BytesMut::new();
     for id in 100..1_100 {
-        Frame::new(GetPositions::OP, id, codec::encode(&GetPositions { shows: Vec::new() })).put(&mut out);
+        Frame::new(GetPositions::OP, id, codec::encode(&GetPositions { shows: Vec::new(), viewers: None }))
+            .put(&mut out);
     }
     port.stream.write_all(&out).await.unwrap();
     port.stream.shutdown().await.unwrap();

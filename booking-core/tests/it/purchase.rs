@@ -121,7 +121,7 @@ async fn what_can_not_be_held_is_refused_by_name() {
     assert_eq!(world.hold("ann", nowhere, "k", &[0]).await.unwrap_err().code, ErrorCode::NoSuchShow);
     assert_eq!(world.call(&GetSnapshot { show: nowhere }).await.unwrap_err().code, ErrorCode::NoSuchShow);
     assert_eq!(world.call(&GetLayout { show: nowhere }).await.unwrap_err().code, ErrorCode::NoSuchShow);
-    let positions = world.call(&GetPositions { shows: vec![show, nowhere] }).await.unwrap().positions;
+    let positions = world.call(&GetPositions { shows: vec![show, nowhere], viewers: None }).await.unwrap().positions;
     assert!(positions[0].is_some_and(|p| p.generation > 0) && positions[1].is_none());
 
     let soon = world.show(SaleState::Before).await.show;

@@ -134,7 +134,7 @@ impl Connection {
 
     /// The connection works: a question that needs no server is answered.
     pub(crate) async fn works(&mut self) {
-        self.command(GetPositions::OP, 77, &GetPositions { shows: Vec::new() }).await;
+        self.command(GetPositions::OP, 77, &GetPositions { shows: Vec::new(), viewers: None }).await;
         let reply: PositionsReply = self.reply(77).await.unwrap();
         assert!(reply.positions.is_empty());
     }

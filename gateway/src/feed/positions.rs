@@ -1,14 +1,14 @@
-//! Once a second the gateway asks a core where the streams of its watched shows are. A room that is behind is a suspect:
-//! its feed lost a message or is deaf. A core that can't be asked for two seconds makes every room doubtful. Also lets
-//! go of rooms that nobody watches any more.
+//! Once a second the gateway asks a core where the streams of its watched shows are, and tells it how many watch each. A
+//! room that is behind is a suspect: its feed lost a message or is deaf. A core that can't be asked for two seconds makes
+//! every room doubtful. Also lets go of rooms that nobody watches any more.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use metrics::gauge;
 use seatwire_protocol::ShowId;
-use seatwire_protocol::command::GetPositions;
-use seatwire_protocol::limits::POSITIONS_PER_COMMAND_MAX;
+use seatwire_protocol::command::{GetPositions, Viewers};
+use seatwire_protocol::limits::{POSITIONS_PER_COMMAND_MAX, VIEWER_PARTS_MAX};
 use tokio::time::{Instant, MissedTickBehavior};
 use tracing::warn;
 
@@ -55,9 +55,11 @@ fn count(rooms: &[Arc<Room>]) {
 async fn check(app: &Arc<App>, rooms: &[Arc<Room>]) -> bool {
     let known: Vec<&Arc<Room>> = rooms.iter().filter(|room| room.position().is_some()).collect();
     let mut suspects = Vec::new();
-    for some in known.chunks(POSITIONS_PER_COMMAND_MAX) {
+    for (part, some) in (0..).zip(known.chunks(POSITIONS_PER_COMMAND_MAX)) {
         let shows: Vec<ShowId> = some.iter().map(|room| room.show).collect();
-        let answer = match app.core.call(&GetPositions { shows }, EVERY, 0).await {
+        let counts = some.iter().map(|room| u32::try_from(room.viewers.count()).unwrap_or(u32::MAX)).collect();
+        let viewers = (part < VIEWER_PARTS_MAX).then(|| Viewers { gateway: app.name.clone(), part, counts });
+        let answer = match app.core.call(&GetPositions { shows, viewers }, EVERY, 0).await {
             Ok(answer) => answer,
             Err(error) => {
                 warn!(code = %error.code, "no positions from the core");

@@ -145,7 +145,7 @@ async fn core_position(app: &App, room: &Room, claim: Position) -> Option<Positi
             None => 0,
         };
         if again_in_ms == 0 {
-            let command = GetPositions { shows: vec![room.show] };
+            let command = GetPositions { shows: vec![room.show], viewers: None };
             let answer = app.core.call(&command, AHEAD_MAX, 0).await;
             let answered = answer.ok().and_then(|reply| reply.positions.into_iter().next().flatten());
             *last = Some((now_ms, answered));

@@ -199,5 +199,5 @@ async fn read(link: &Link, config: &CoreClientConfig, mut reader: impl AsyncRead
 
 /// Positions of no show: a core answers it at once, without asking anybody. Id 0 has no waiter.
 fn ping() -> Frame {
-    Frame::new(GetPositions::OP, 0, codec::encode(&GetPositions { shows: Vec::new() }))
+    Frame::new(GetPositions::OP, 0, codec::encode(&GetPositions { shows: Vec::new(), viewers: None }))
 }

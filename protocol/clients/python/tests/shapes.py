@@ -236,7 +236,11 @@ OPERATIONS = {
             position=POSITION, sale=SALE, opens_in_ms=NUMBER, layout_version=NUMBER, seats=NUMBER, statuses=Bytes()
         ),
     ),
-    "get_positions": (0x31, Record(shows=List(SHOW)), Record(positions=List(OrNil(POSITION)))),
+    "get_positions": (
+        0x31,
+        Record(shows=List(SHOW), viewers_=Record(gateway=TEXT, part=NUMBER, counts=List(NUMBER))),
+        Record(positions=List(OrNil(POSITION))),
+    ),
     "list_shows": (0x40, Record(show_=SHOW, city_=TEXT, date_=TEXT, movie_=TEXT), Record(shows=List(SHOW_INFO))),
     "get_layout": (0x41, Record(show=SHOW), LAYOUT),
     "list_availability": (

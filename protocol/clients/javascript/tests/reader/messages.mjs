@@ -100,7 +100,11 @@ export const operations = {
     record({ show }),
     record({ position, sale, opens_in_ms: number, layout_version: number, seats: number, statuses: bytes }),
   ],
-  get_positions: [0x31, record({ shows: list(show) }), record({ positions: list(orNil(position)) })],
+  get_positions: [
+    0x31,
+    record({ shows: list(show), "viewers?": record({ gateway: name, part: number, counts: list(number) }) }),
+    record({ positions: list(orNil(position)) }),
+  ],
   list_shows: [
     0x40,
     record({ "show?": show, "city?": name, "date?": name, "movie?": name }),
