@@ -31,6 +31,12 @@ pub struct AdminArgs {
     /// File whose first line is the admin token [default: the variable SEATWIRE_ADMIN_TOKEN]
     #[arg(long, env = "SEATWIRE_ADMIN_TOKEN_FILE", value_name = "PATH")]
     token_file: Option<PathBuf>,
+    /// Who you are, for the core's log
+    #[arg(long, env = "SEATWIRE_OPERATOR", value_name = "NAME", default_value = "")]
+    operator: String,
+    /// Why you do it, for the core's log
+    #[arg(long, global = true, value_name = "TEXT", default_value = "")]
+    note: String,
     /// Prints the core's answer as JSON instead of text
     #[arg(long, global = true)]
     json: bool,
@@ -77,6 +83,11 @@ enum Act {
         /// What holds that would leave one get
         #[arg(value_parser = ["refuse", "allow"])]
         rule: String,
+    },
+    /// Shows a booking: its state, seats and money, and so whether a scanned ticket is good
+    Booking {
+        /// Id of the booking: what stands after `SEATWIRE:` in a ticket's code
+        booking: BookingId,
     },
     /// Cancels a booking whose customer can't or won't, with its refund
     CancelBooking {
@@ -142,7 +153,7 @@ pub enum AdminError {
 /// # Errors
 /// [`AdminError`], with a text for the operator.
 pub async fn run(args: AdminArgs) -> Result<String, AdminError> {
-    let core = Core::new(&args.url, &token(&args)?)?;
+    let core = Core::new(&args.url, &token(&args)?, &args.operator, &args.note)?;
     let show = |show: &ShowId| format!("/admin/shows/{show}");
     let sale = |of: &ShowId, body| (Method::POST, format!("{}/sale", show(of)), body);
     let (method, path, body) = match &args.act {
@@ -162,6 +173,7 @@ pub async fn run(args: AdminArgs) -> Result<String, AdminError> {
         Act::SingleSeats { show: of, rule } => {
             (Method::POST, format!("{}/options", show(of)), json!({ "no_orphan": rule == "refuse" }))
         }
+        Act::Booking { booking } => (Method::GET, format!("/admin/bookings/{}", booking.to_hex()), Value::Null),
         Act::CancelBooking { booking } => {
             (Method::POST, format!("/admin/bookings/{}/cancel", booking.to_hex()), Value::Null)
         }

@@ -10,6 +10,7 @@ use crate::holds::{HoldConfig, HoldError, HoldStore};
 use crate::layouts::Layouts;
 use crate::mail::{MailConfig, Mailer, Post, PostError};
 use crate::metrics as names;
+use crate::overview::{self, Overview};
 use crate::payments::{PaymentProvider, ProviderError, Providers, Razorpay, Stripe};
 use crate::saga::{Saga, SagaConfig};
 use crate::shutdown::Shutdown;
@@ -29,6 +30,8 @@ pub struct App {
     pub saga: Saga,
     pub exporter: Exporter,
     pub mailer: Mailer,
+    /// For operators.
+    pub overview: Overview,
 }
 
 /// A handle could not be made. Servers that are out of reach are no reason: the core starts without them.
@@ -69,7 +72,7 @@ impl App {
         let export = ExportConfig { replay_ms: ms(config.bus.replay) };
         let exporter = Exporter::new(export, db.clone(), bus(&config)?);
         let mailer = mailer(&config, &db)?;
-        Ok(Arc::new(Self { config, db, holds, layouts, saga, exporter, mailer }))
+        Ok(Arc::new(Self { config, db, holds, layouts, saga, exporter, mailer, overview: Overview::default() }))
     }
 
     /// Starts the workers: they run until the drain starts, and are waited for by it.
@@ -114,6 +117,7 @@ async fn watch_health(app: Arc<App>, shutdown: Shutdown) {
         was_good = Some(good);
         metrics::gauge!(names::READY).set(if good { 1.0 } else { 0.0 });
         names::upkeep();
+        overview::sign_in(&app.holds, &app.config.core_name).await;
         tokio::select! {
             () = tokio::time::sleep(LOOK_EVERY) => {}
             () = shutdown.started() => {}

@@ -23,6 +23,7 @@ mod queue;
 pub mod reader;
 pub mod refunds;
 mod retry;
+pub mod sales;
 pub mod schema;
 pub mod seats;
 pub mod shows;

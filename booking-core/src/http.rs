@@ -5,12 +5,15 @@
 //! | `GET /live`, `/ready`, `/metrics` | supervisors and scrapers; no token |
 //! | `POST /webhooks/…` | the payment provider; signed |
 //! | `/admin/…` | operators; bearer token, see [`admin`] |
+//! | `GET /operator` | the operator's page, which asks for that token and calls those routes |
 
 mod admin;
 mod health;
+mod operator;
 mod respond;
 
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -45,6 +48,10 @@ const HEAD_BYTES_MAX: usize = 16 << 10;
 const HEADERS_MAX: usize = 64;
 const BODY_BYTES_MAX: usize = 256 << 10;
 
+/// Who is at the other end of a request's connection.
+#[derive(Clone, Copy)]
+pub(crate) struct Peer(pub(crate) IpAddr);
+
 /// Serves until the drain starts; open requests are waited for by the drain.
 pub(crate) async fn serve(listener: TcpListener, app: Arc<App>, shutdown: Shutdown) {
     let router = router(&app, &shutdown);
@@ -67,8 +74,10 @@ pub(crate) async fn serve(listener: TcpListener, app: Arc<App>, shutdown: Shutdo
 }
 
 async fn serve_connection(stream: TcpStream, router: Router, shutdown: Shutdown) {
-    let service = hyper::service::service_fn(move |request: Request<Incoming>| {
+    let peer = stream.peer_addr().ok().map(|address| Peer(address.ip()));
+    let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
         let router = router.clone();
+        peer.and_then(|peer| request.extensions_mut().insert(peer));
         async move {
             let answer = router.oneshot(request.map(Body::new));
             let Ok(response) = tokio::time::timeout(REQUEST_DEADLINE, answer).await else {
@@ -102,6 +111,7 @@ fn router(app: &Arc<App>, shutdown: &Shutdown) -> Router {
         .merge(health::router(Arc::clone(app), shutdown.clone()))
         .merge(webhook::routes(app.saga.clone()))
         .nest("/admin", admin::router(Arc::clone(app)))
+        .merge(operator::router())
         .fallback(|request: Request| async move {
             let text = format!("there is no {} here", request.uri().path());
             Failure::new(StatusCode::NOT_FOUND, ErrorBody::new(ErrorCode::BadRequest, text))

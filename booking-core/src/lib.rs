@@ -24,6 +24,7 @@ pub mod layouts;
 pub mod mail;
 pub mod metrics;
 pub mod migrate;
+pub mod overview;
 pub mod payments;
 pub mod saga;
 pub mod seed;

@@ -124,6 +124,8 @@ fn greet(args: &UpArgs, stack: &Stack, after: Duration) {
     }
     let shapes = args.provider.name();
     say(&format!("  Payments   {} (simulated, in {shapes}'s shapes; no money moves)", addresses.provider));
+    let (operator, token) = (&addresses.core_http, stack.admin_token());
+    say(&format!("  Operator   {operator}/operator (the admin token is in {})", token.display()));
     say(&format!("  Mail       {} (one file each; nobody gets it)", stack.mail().display()));
     say(&format!("  Logs       {}", stack.logs().display()));
     if let Some(file) = &args.ready_file {

@@ -14,6 +14,7 @@ use serde_json::Value;
 
 use super::AdminError;
 use crate::config::Secret;
+use crate::form::percent_encoded;
 
 /// From connecting to the last byte; the core itself gives up a little earlier.
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -24,16 +25,20 @@ pub(super) struct Core {
     client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
     base: String,
     authorization: HeaderValue,
+    /// Percent-encoded.
+    operator: String,
+    note: String,
 }
 
 impl Core {
-    pub(super) fn new(base: &str, token: &Secret) -> Result<Self, AdminError> {
+    pub(super) fn new(base: &str, token: &Secret, operator: &str, note: &str) -> Result<Self, AdminError> {
         let connector = HttpsConnectorBuilder::new().with_webpki_roots().https_or_http().enable_http1().build();
         let mut authorization = HeaderValue::try_from(format!("Bearer {}", token.expose()))
             .map_err(|_| AdminError::Usage("the admin token has characters that can't be sent".to_owned()))?;
         authorization.set_sensitive(true);
         let client = Client::builder(TokioExecutor::new()).build(connector);
-        Ok(Self { client, base: base.trim_end_matches('/').to_owned(), authorization })
+        let base = base.trim_end_matches('/').to_owned();
+        Ok(Self { client, base, authorization, operator: percent_encoded(operator), note: percent_encoded(note) })
     }
 
     /// Sends a request; `Value::Null` is no body.
@@ -44,6 +49,8 @@ impl Core {
             .uri(format!("{}{path}", self.base))
             .header(AUTHORIZATION, self.authorization.clone())
             .header(CONTENT_TYPE, "application/json")
+            .header("seatwire-operator", self.operator.as_str())
+            .header("seatwire-note", self.note.as_str())
             .body(Full::new(Bytes::from(body)))
             .map_err(|error| AdminError::Usage(format!("{}: {error}", self.base)))?;
         let failed = |what: String| AdminError::Failed(format!("{}: {what}", self.base));

@@ -1,4 +1,4 @@
-//! What operators may do; bearer token on every route.
+//! What operators may do; bearer token on every route, see [`guard`].
 //!
 //! | route | what |
 //! |---|---|
@@ -10,21 +10,26 @@
 //! | `POST /admin/shows/{show}/options` `{no_orphan}` | whether holds may leave a single seat alone |
 //! | `POST /admin/shows/{show}/block`, `/unblock` `{seats}` | takes seats off sale, and back |
 //! | `POST /admin/shows/{show}/cancel` | cancels a show, and all its bookings with their refunds |
+//! | `GET /admin/bookings/{booking}` | a booking's state, seats and money: whether a ticket is good |
 //! | `POST /admin/bookings/{booking}/cancel` | cancels a booking, with its refund |
 //! | `POST /admin/shows/{show}/reload` | starts a new generation and loads the map again |
+//! | `GET /admin/overview?q=…` | all shows with viewers, counts and sales; refunds, backlog, cores, gateways |
+//! | `GET /admin/shows/{show}/sales` | seats sold by minute in the last hour |
+//! | `GET /admin/shows/{show}/layout`, `/seats` | where the seats are, and their statuses |
 //! | `GET /admin/backlog` | rows that wait, and rows that wait for an operator |
 //! | `GET /admin/parked` | the rows that wait for an operator: what, since when, why |
 //! | `POST /admin/requeue/{id}` | tries a parked row again |
 //! | `POST /admin/dismiss/{id}` | ends the wait of a row that no money or seat depends on |
 
 mod cancel;
+mod guard;
+mod look;
 
 use std::sync::Arc;
 
-use axum::extract::{Path, Request, State};
-use axum::http::{StatusCode, header};
-use axum::middleware::{self, Next};
-use axum::response::{IntoResponse, Response};
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::middleware;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use seatwire_protocol::command::{HoldInfo, SnapshotReply};
@@ -46,6 +51,7 @@ type Shared = State<Arc<App>>;
 type Answer = Result<Json<Value>, Failure>;
 
 pub(super) fn router(app: Arc<App>) -> Router {
+    let guard = guard::Guard::new(Arc::clone(&app));
     Router::new()
         .route("/shows/{show}", get(show_state))
         .route("/shows/{show}/seats/{seat}/history", get(seat_history))
@@ -56,25 +62,19 @@ pub(super) fn router(app: Arc<App>) -> Router {
         .route("/shows/{show}/block", post(block))
         .route("/shows/{show}/unblock", post(unblock))
         .route("/shows/{show}/cancel", post(cancel::show))
+        .route("/bookings/{booking}", get(look::booking))
         .route("/bookings/{booking}/cancel", post(cancel::booking))
         .route("/shows/{show}/reload", post(reload))
         .route("/backlog", get(backlog))
         .route("/parked", get(parked))
         .route("/requeue/{id}", post(requeue))
         .route("/dismiss/{id}", post(dismiss))
-        .layer(middleware::from_fn_with_state(Arc::clone(&app), check_token))
+        .route("/overview", get(look::overview))
+        .route("/shows/{show}/sales", get(look::sales))
+        .route("/shows/{show}/layout", get(look::layout))
+        .route("/shows/{show}/seats", get(look::seats))
+        .layer(middleware::from_fn_with_state(guard, guard::check))
         .with_state(app)
-}
-
-/// Before anything else is looked at. The answer is the same whatever was wrong with the token.
-async fn check_token(State(app): Shared, request: Request, next: Next) -> Response {
-    let token = request.headers().get(header::AUTHORIZATION).map(|value| value.as_bytes());
-    let right = token.and_then(|value| value.strip_prefix(b"Bearer ")).unwrap_or_default();
-    if app.config.admin_token.matches(right) {
-        return next.run(request).await;
-    }
-    let error = ErrorBody::new(ErrorCode::Unauthenticated, "the admin token is needed: Authorization: Bearer …");
-    Failure::from(error).into_response()
 }
 
 fn show_of(text: &str) -> Result<ShowId, Failure> {

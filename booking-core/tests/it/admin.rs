@@ -91,6 +91,8 @@ async fn an_operator_can_do_on_the_command_line_what_the_core_allows() {
     let again = world.hold("bob", held.show, "k9", &[1]).await.unwrap();
     let pending = world.book("bob", &again, "b1").await.unwrap();
     let booking = pending.booking.to_hex();
+    let shown = run(&["booking", &booking]).await;
+    assert!(shown.lines().any(|line| line.split_whitespace().eq(["booking.state", "pending"])), "{shown}");
     assert!(run(&["cancel-booking", &booking]).await.contains("cancelled"));
     let history = run(&["history", &show, "1"]).await;
     assert!(history.lines().any(|line| line.contains("operator") && line.contains("cancel")), "{history}");

@@ -17,6 +17,7 @@ mod http_listener;
 mod kafka;
 mod keys;
 mod ledger;
+mod operator_page;
 mod operators;
 mod outages;
 mod port;

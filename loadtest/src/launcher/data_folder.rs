@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File},
-    io,
+    io::{self, Write as _},
     path::{Path, PathBuf},
 };
 
@@ -29,6 +29,9 @@ impl DataFolder {
             clear(&path).map_err(io_error())?;
         }
         let secrets = known_or_new_secrets(&path.join(SECRETS)).map_err(io_error())?;
+        // One line: for the operator's page, and for `seatwire-core admin --token-file`.
+        let mut token = secrets::create_private(&path.join(ADMIN_TOKEN)).map_err(io_error())?;
+        writeln!(token, "{}", secrets.admin).map_err(io_error())?;
         fs::create_dir_all(path.join("logs")).map_err(io_error())?;
         fs::create_dir_all(path.join("provider")).map_err(io_error())?;
         Ok(Self { path, secrets, _lock: lock, _temporary: temporary })
@@ -36,6 +39,10 @@ impl DataFolder {
 
     pub(crate) fn logs(&self) -> PathBuf {
         self.path.join("logs")
+    }
+
+    pub(crate) fn admin_token(&self) -> PathBuf {
+        self.path.join(ADMIN_TOKEN)
     }
 
     pub(crate) fn mail(&self) -> PathBuf {
@@ -75,3 +82,4 @@ fn known_or_new_secrets(path: &Path) -> io::Result<StackSecrets> {
 
 const NAME: &str = "data folder";
 const SECRETS: &str = "secrets.json";
+const ADMIN_TOKEN: &str = "admin-token";

@@ -96,6 +96,11 @@ impl Stack {
         self.folder.logs()
     }
 
+    /// A file of mode 0600 with the admin token in one line.
+    pub fn admin_token(&self) -> std::path::PathBuf {
+        self.folder.admin_token()
+    }
+
     /// Where mail to customers becomes files.
     pub fn mail(&self) -> std::path::PathBuf {
         self.folder.mail()

@@ -2,6 +2,7 @@
 //! Pictures of each state go to the folder named by `SEATWIRE_SCREENSHOTS`, if it is set.
 
 pub(crate) mod driver;
+mod operator;
 pub(crate) mod window;
 
 use std::time::Duration;
