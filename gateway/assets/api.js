@@ -3,10 +3,10 @@
 import { guestToken } from "./token.js";
 import { CommandError } from "./seatwire/client.js";
 
-async function answer(response) {
+async function answer(response, isText = false) {
   let body = null;
   try {
-    body = await response.json();
+    body = response.ok && isText ? await response.text() : await response.json();
   } catch {
     // Not JSON: the status says enough.
   }
@@ -14,11 +14,11 @@ async function answer(response) {
   throw new CommandError(body?.code ? body : { code: "UNAVAILABLE", message: `the server answered ${response.status}` });
 }
 
-async function authorized(path, refused = null) {
+async function authorized(path, isText = false, refused = null) {
   const token = await guestToken(refused);
   const response = await fetch(path, { headers: { authorization: `Bearer ${token}` }, cache: "no-store" });
-  if (response.status === 401 && refused === null) return authorized(path, token);
-  return answer(response);
+  if (response.status === 401 && refused === null) return authorized(path, isText, token);
+  return answer(response, isText);
 }
 
 export async function fetchShows() {
@@ -32,6 +32,11 @@ export async function fetchLayout(show, version) {
 
 export function fetchBooking(booking) {
   return authorized(`/api/bookings/${booking}`);
+}
+
+/** The QR code of a confirmed booking, as SVG. */
+export function fetchCode(booking) {
+  return authorized(`/api/bookings/${booking}/code.svg`, true);
 }
 
 export function fetchBookings(beforeMs) {

@@ -18,11 +18,30 @@ const REFUND_WORDS = {
   unknown: "is being paid back",
 };
 
+const BANK = "Banks usually show it within 5 to 7 working days, on the card or account that you paid with.";
+
 /** One sentence for each refund. */
 export function refundTexts(booking) {
   return (booking.refunds ?? []).map(
     (refund) => `${money(refund.amount, booking.currency)} ${REFUND_WORDS[refund.state] ?? REFUND_WORDS.unknown}.`,
   );
+}
+
+/** Why money goes back; empty when none does. */
+export function refundReason(booking) {
+  if (!booking.refunds?.length) return "";
+  if (booking.state === "expired") return "Your payment arrived after the time to pay was over, and the seats could not be given to you any more. You get all of it back.";
+  if (booking.state === "cancelled") return "This booking was cancelled, so you get back all that you paid for it.";
+  if (booking.state === "confirmed") return "You paid more than once. The seats are yours, and what you paid too much comes back.";
+  return "You get back all that you paid.";
+}
+
+/** When it arrives, and that nothing has to be done for it; empty when no money goes back. */
+export function refundTime(booking) {
+  const refunds = booking.refunds ?? [];
+  if (refunds.length === 0) return "";
+  if (refunds.some(({ state }) => state === "failed")) return "Our bank refused it once and we are at it again. You don't have to do anything.";
+  return refunds.every(({ state }) => state === "processed") ? BANK : `It leaves us within minutes. ${BANK} You don't have to do anything.`;
 }
 
 /** The reference that a customer reads out. */

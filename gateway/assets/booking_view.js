@@ -2,13 +2,14 @@
 // again, slower with time, and a push makes it faster; the three phases tell a waiting customer what happens.
 
 import { fetchBooking } from "./api.js";
-import { reference, refundTexts } from "./booking_text.js";
+import { reference, refundReason, refundTexts, refundTime } from "./booking_text.js";
 import { checkoutAddress } from "./checkout.js";
 import { Countdown } from "./countdown.js";
 import { h } from "./dom.js";
 import { clock, day, list, money, plural, time } from "./format.js";
 import { PHASES, phaseAfter, UNPAID } from "./payment_phase.js";
 import { refusalText } from "./refusal.js";
+import { TicketCode } from "./ticket_code.js";
 
 /** A booking's page; `returned` when the customer comes back from the checkout. */
 export function bookingView(context, id, returned) {
@@ -144,26 +145,36 @@ class BookingView {
     return [
       h("div", { class: "status-picture" }, h("span", { class: "done", "aria-hidden": "true", text: "✓" })),
       h("h1", { id: "booking-title", text: "Your booking is confirmed" }),
-      h("p", { class: "lead", text: `${plural(booking.labels.length, "seat")} for you. The tickets go to your e-mail address.` }),
-      h("p", { class: "ticket-seats", id: "confirmation-seats" }, booking.labels.map((label) => h("span", { class: "chip big", text: label }))),
+      h("p", { class: "lead", text: `${plural(booking.labels.length, "seat")} for you. Show this code at the door. A mail with the reference is on its way to you.` }),
+      h("div", { class: "ticket" }, h("p", { class: "ticket-seats", id: "confirmation-seats" }, booking.labels.map((label) => h("span", { class: "chip big", text: label }))), (this.code ??= new TicketCode(booking)).element),
       this.#summary(),
-      ...refundTexts(booking).map((text) => h("p", { class: "refund", text })),
+      ...this.#refund(),
       h("div", { class: "actions centred" }, h("a", { class: "button primary", href: "/#/bookings" }, "My bookings"), h("a", { class: "button quiet", href: `/#/show/${booking.show}` }, "Back to the seat map")),
     ];
   }
 
+  /** Money that goes back: how much, why, and when. */
+  #refund() {
+    const booking = this.#booking;
+    const texts = refundTexts(booking);
+    if (texts.length === 0) return [];
+    return [h("section", { class: "refund refund-card", id: "refund", "aria-label": "Refund" }, texts.map((text) => h("p", { class: "refund-amount", text })), h("p", { text: refundReason(booking) }), h("p", { text: refundTime(booking) }))];
+  }
+
   #ended() {
     const booking = this.#booking;
-    const refunds = refundTexts(booking);
     const expired = booking.state === "expired";
+    const refunded = (booking.refunds ?? []).length > 0;
+    const title = expired ? (refunded ? "You did not get the seats; your money comes back" : "The time to pay is over") : "This booking is cancelled";
+    const lead = refunded ? "" : expired ? "The seats went back on sale. You were not charged; should a payment still arrive, you get the seats if they are free, else the money back." : "The seats went back on sale. You were not charged.";
     return [
-      h("div", { class: "status-picture" }, h("span", { class: "ended", "aria-hidden": "true", text: "–" })),
-      h("h1", { id: "booking-title", text: expired ? "The time to pay is over" : "This booking is cancelled" }),
-      h("p", { class: "lead", text: refunds.length ? "The seats are no longer yours. Your money comes back:" : expired ? "The seats went back on sale. You were not charged; should a payment still arrive, you get the seats if they are free, else the money back." : "The seats went back on sale." }),
-      ...refunds.map((text) => h("p", { class: "refund", id: "refund", text })),
+      h("div", { class: "status-picture" }, h("span", { class: "ended", "aria-hidden": "true", text: refunded ? "↩" : "–" })),
+      h("h1", { id: "booking-title", text: title }),
+      lead && h("p", { class: "lead", text: lead }),
+      ...this.#refund(),
       this.#summary(),
       h("div", { class: "actions centred" }, h("a", { class: "button primary", href: `/#/show/${booking.show}` }, "Choose other seats"), h("a", { class: "button quiet", href: "/#/bookings" }, "My bookings")),
-    ];
+    ].filter(Boolean);
   }
 
   #unknown(error) {

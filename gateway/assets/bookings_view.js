@@ -1,12 +1,17 @@
 // The customer's bookings, newest first, kept up to date by pushes; pending and confirmed ones can be cancelled.
 
 import { fetchBookings } from "./api.js";
-import { reference, refundTexts, STATE_WORDS } from "./booking_text.js";
+import { reference, refundTexts, refundTime, STATE_WORDS } from "./booking_text.js";
 import { checkoutAddress } from "./checkout.js";
 import { newKey } from "./seatwire/client.js";
 import { h } from "./dom.js";
 import { day, list, money, time } from "./format.js";
 import { refusalText } from "./refusal.js";
+
+/** How often a list with something under way is read again. */
+const AGAIN_MS = 5000;
+
+const isUnderWay = ({ state, refunds = [] }) => state === "pending" || refunds.some((refund) => refund.state === "due" || refund.state === "requested");
 
 export function bookingsView(context) {
   const view = new BookingsView(context);
@@ -73,6 +78,9 @@ class BookingsView {
       this.list.append(h("li", { class: "empty" }, h("p", { text: "You have no bookings yet." }), h("a", { class: "button primary", href: "/#/" }, "See what is on")));
     }
     this.moreButton.hidden = !this.#more;
+    // No push is sure to come to a page that shows no seat map: what is under way is asked for.
+    clearTimeout(this.#retry);
+    if (bookings.some(isUnderWay)) this.#retry = setTimeout(() => this.read(), AGAIN_MS * (1 + Math.random() * 0.2));
   }
 
   #card(booking) {
@@ -91,6 +99,7 @@ class BookingsView {
       show && h("p", { class: "muted", text: `${show.theater}, ${show.screen}, ${show.city} · ${day(show.starts_at_ms)}, ${time(show.starts_at_ms)}` }),
       h("p", { class: "hold-line" }, h("strong", { text: list(booking.labels) }), h("span", { class: "price", text: money(booking.amount, booking.currency) })),
       refundTexts(booking).map((text) => h("p", { class: "refund", text })),
+      refundTime(booking) && h("p", { class: "muted small", text: refundTime(booking) }),
       h("p", { class: "muted small", text: `Reference ${reference(booking)}` }),
       (url || cancellable) &&
         h(
@@ -111,7 +120,7 @@ class BookingsView {
       try {
         const cancelled = await this.client.cancel(booking.booking, key);
         this.#is(cancelled);
-        this.notices.show(`Cancelled. ${refundTexts(cancelled).join(" ")}`.trim(), "good");
+        this.notices.show(`Cancelled. ${refundTexts(cancelled).join(" ")} ${refundTime(cancelled)}`.trim(), "good");
       } catch (error) {
         this.notices.show(refusalText(error), "bad");
       }

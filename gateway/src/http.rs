@@ -11,6 +11,7 @@
 //! | `GET /api/availability` | which shows of a list are filling fast |
 //! | `GET`, `POST /api/shows/{show}/holds`; `DELETE …/{hold}`, `POST …/{hold}/extend` | holds |
 //! | `GET`, `POST /api/bookings`; `GET …/{booking}`, `POST …/{booking}/cancel` | bookings |
+//! | `GET /api/bookings/{booking}/code.svg` | a confirmed booking as a QR code |
 //! | `GET /api/openapi.json` | all of `/api` as OpenAPI 3.1 |
 //! | `GET /live`, `GET /ready` | for load balancers |
 //!
@@ -25,6 +26,7 @@ pub mod logout;
 pub mod respond;
 pub mod shows;
 pub mod socket;
+pub mod ticket;
 
 use std::net::IpAddr;
 use std::pin::pin;
@@ -97,6 +99,7 @@ pub fn router(app: &Arc<App>) -> Router {
         .route("/api/shows/{show}/holds/{hold}/extend", post(holds::extend))
         .route("/api/bookings", get(bookings::list).post(bookings::book))
         .route("/api/bookings/{booking}", get(bookings::show))
+        .route("/api/bookings/{booking}/code.svg", get(ticket::code))
         .route("/api/bookings/{booking}/cancel", post(bookings::cancel))
         .route("/api/openapi.json", get(respond::openapi))
         .merge(health::probes())

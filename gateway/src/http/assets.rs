@@ -64,6 +64,7 @@ const FILES: &[(&str, &str, &[u8])] = &[
     page_file!("show_panel.js", SCRIPT),
     page_file!("show_view.js", SCRIPT),
     page_file!("shows_view.js", SCRIPT),
+    page_file!("ticket_code.js", SCRIPT),
     page_file!("token.js", SCRIPT),
     page_file!("viewport.js", SCRIPT),
     client_file!("backoff.js"),

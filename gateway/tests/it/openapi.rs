@@ -163,15 +163,19 @@ async fn every_answer_is_as_the_document_says() {
         assert!(tokio::time::Instant::now() < deadline, "never confirmed");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+    let code = "/api/bookings/{booking}/code.svg";
+    assert_eq!(ask.ask(get.clone(), code, &format!("{path}/code.svg"), nothing()).await.0, 200);
     let cancel = "/api/bookings/{booking}/cancel";
     let (status, cancelled) = ask.ask(post.clone(), cancel, &format!("{path}/cancel"), json!({"key": "c1"})).await;
     assert_eq!((status, &cancelled["state"]), (200, &json!("cancelled")), "{cancelled}");
     assert_eq!(cancelled["refunds"][0]["amount"], cancelled["amount"]);
+    assert_eq!(ask.ask(get.clone(), code, &format!("{path}/code.svg"), nothing()).await.0, 410);
     let (_, listed) = ask.ask(get.clone(), bookings, "/api/bookings?before_ms=9000000000000", nothing()).await;
     assert_eq!(listed["bookings"][0]["booking"], booking["booking"]);
     let other = sign_token(&addresses.secrets.jwt, &CustomerId::new("other").unwrap(), Duration::from_secs(60));
     ask.token = Some(other.unwrap());
     assert_eq!(ask.ask(get.clone(), "/api/bookings/{booking}", &path, nothing()).await.0, 404);
+    assert_eq!(ask.ask(get.clone(), code, &format!("{path}/code.svg"), nothing()).await.0, 404);
     assert_eq!(ask.ask(post.clone(), "/api/logout", "/api/logout", nothing()).await.0, 200);
     assert_eq!(ask.ask(get.clone(), bookings, bookings, nothing()).await.0, 401);
 

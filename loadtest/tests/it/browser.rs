@@ -3,6 +3,7 @@
 
 pub(crate) mod driver;
 mod operator;
+mod purchase;
 pub(crate) mod window;
 
 use std::time::Duration;
