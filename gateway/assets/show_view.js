@@ -9,7 +9,7 @@ import { h, setText } from "./dom.js";
 import { day, list, plural, time } from "./format.js";
 import { Plan } from "./layout.js";
 import { holdEndText, refusalText } from "./refusal.js";
-import { CHOSEN, MINE } from "./seat_art.js";
+import { ASKING, CHOSEN, MINE } from "./seat_art.js";
 import { CanvasSeatMap } from "./seat_map_canvas.js";
 import { SvgSeatMap } from "./seat_map_svg.js";
 import { ShowPanel } from "./show_panel.js";
@@ -29,6 +29,7 @@ class ShowView {
   #gone = false;
   #map = null;
   #plan = null;
+  #codes = new Uint8Array(0);
   #loading = 0;
   #doubtful = new Set();
   #releasing = new Set();
@@ -103,6 +104,7 @@ class ShowView {
 
   #usePlan(plan) {
     this.#plan = plan;
+    this.#codes = new Uint8Array(plan.count);
     this.#map?.destroy();
     const Map = plan.count > SVG_SEATS_MAX ? CanvasSeatMap : SvgSeatMap;
     this.#map = new Map(plan, (seat) => this.toggle(seat));
@@ -249,10 +251,11 @@ class ShowView {
     this.viewers.hidden = this.state.viewers < 2;
     setText(this.viewers, `${this.state.viewers.toLocaleString("en")} watching`);
     if (this.#map && this.state.loaded && this.state.statuses.length === this.#plan.count) {
-      const displays = Uint8Array.from(this.state.statuses);
-      for (const seat of this.chosen) displays[seat] = CHOSEN;
-      for (const seat of this.own.seats()) displays[seat] = MINE;
-      this.#map.update(displays);
+      const codes = this.#codes;
+      codes.set(this.state.statuses);
+      for (const seat of this.chosen) codes[seat] = this.asking.has(seat) ? ASKING : CHOSEN;
+      for (const seat of this.own.seats()) codes[seat] = MINE;
+      this.#map.update(codes);
     }
     this.panel.draw();
   }
