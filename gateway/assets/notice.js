@@ -9,15 +9,22 @@ export class Notices {
     this.root = root;
   }
 
-  /** `kind`: info, good, bad. Bad ones stay until dismissed. */
-  show(text, kind = "info") {
+  /**
+   * `kind`: info, good, bad. Bad ones, and those with something to press, stay until dismissed.
+   * @param {{ label: string, run: () => void } | null} [act] what to do about it
+   */
+  show(text, kind = "info", act = null) {
     for (const old of [...this.root.children]) if (old.dataset.text === text) old.remove();
     const close = h("button", { class: "notice-close", type: "button", "aria-label": "Dismiss", text: "×" });
-    const node = h("div", { class: `notice notice-${kind}`, "data-text": text, role: kind === "bad" ? "alert" : "status" }, h("span", { text }), close);
+    const node = h("div", { class: `notice notice-${kind}`, "data-text": text, role: kind === "bad" ? "alert" : "status" }, h("span", { class: "notice-text", text }), act && h("button", { class: "button notice-act", type: "button", text: act.label }), close);
     close.addEventListener("click", () => node.remove());
+    node.querySelector(".notice-act")?.addEventListener("click", () => {
+      node.remove();
+      act.run();
+    });
     this.root.append(node);
     while (this.root.children.length > 3) this.root.firstElementChild.remove();
-    if (kind !== "bad") setTimeout(() => node.remove(), SHOWN_MS);
+    if (kind !== "bad" && !act) setTimeout(() => node.remove(), SHOWN_MS);
   }
 
   clear() {

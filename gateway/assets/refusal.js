@@ -25,18 +25,28 @@ export function seatReasons(conflicts, label) {
     .join(" ");
 }
 
+/** Seats that others have since they were looked at, by the reply itself, and the rest with its reasons. */
+function takenText(conflicts, label) {
+  const others = conflicts.filter(({ reason }) => reason === "held" || reason === "booked");
+  const rest = conflicts.filter((conflict) => !others.includes(conflict));
+  if (others.length === 0) return rest.length > 0 ? seatReasons(rest, label) : "One of the seats is no longer available.";
+  const taken = `Someone just took ${list(others.map((c) => c.label ?? label(c.seat)))}.`;
+  return rest.length > 0 ? `${taken} ${seatReasons(rest, label)}` : taken;
+}
+
 /** The whole sentence for an error of a command. */
 export function refusalText(error, label = (seat) => `#${seat}`) {
   const body = error.body ?? { code: error.code ?? "INTERNAL", message: error.message };
   const seats = body.seats?.length ? seatReasons(body.seats, label) : "";
   switch (body.code) {
     case "TAKEN":
+      return takenText(body.seats ?? [], label);
     case "NO_SUCH_SEAT":
       return seats || "One of the seats is no longer available.";
     case "ORPHAN":
       return `${seats || "This choice would leave a single seat alone."} Please take ${body.seats?.length > 1 ? "them" : "it"} too, or move your choice so that no single seat stays free.`;
     case "LIMIT":
-      return body.limit ? `The limit of ${body.limit} is reached: ${body.message}.` : `A limit is reached: ${body.message}.`;
+      return `That is over the limit: ${body.message}.`;
     case "NOT_ON_SALE":
       return body.opens_in_ms ? `The sale opens in ${wait(body.opens_in_ms)}.` : "The sale has not opened yet.";
     case "SALE_CLOSED":

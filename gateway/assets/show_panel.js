@@ -22,8 +22,8 @@ export class ShowPanel {
     this.seats = h("ul", { class: "chosen-list" });
     this.hint = h("p", { class: "muted", id: "choice-hint" });
     this.total = h("strong", { id: "total" });
-    this.holdButton = h("button", { id: "hold-button", type: "button", class: "button primary", onclick: () => view.hold() }, "Hold seats");
-    this.clearButton = h("button", { id: "clear-button", type: "button", class: "button quiet", onclick: () => view.clearChoice() }, "Clear");
+    this.holdButton = h("button", { id: "hold-button", type: "button", class: "button primary", onclick: () => view.choice.hold() }, "Hold seats");
+    this.clearButton = h("button", { id: "clear-button", type: "button", class: "button quiet", onclick: () => view.choice.clear() }, "Clear");
     this.choice = h(
       "section",
       { class: "card choice", "aria-labelledby": "choice-title" },
@@ -77,7 +77,7 @@ export class ShowPanel {
   #holdBest(event) {
     event.preventDefault();
     const tier = this.best.elements.tier.value;
-    this.view.hold({ count: Number(this.best.elements.count.value), ...(tier === "" ? {} : { tier: Number(tier) }) });
+    this.view.choice.hold({ count: Number(this.best.elements.count.value), ...(tier === "" ? {} : { tier: Number(tier) }) });
   }
 
   saleIs(sale, opensInMs) {
@@ -106,7 +106,7 @@ export class ShowPanel {
     this.#drawCards(this.#pending, view.own.pending, (booking) => booking.booking, PendingCard);
     [...this.#holds.values()].forEach((card, index) => card.numberIs(index));
     const open = view.state.sale === "open";
-    this.choice.hidden = !open || !view.plan || (view.chosen.size === 0 && this.#holds.size > 0);
+    this.choice.hidden = !open || !view.plan || (view.choice.seats.size === 0 && this.#holds.size > 0);
     this.best.hidden = !open || !view.plan || this.#holds.size > 0;
     this.#drawChoice(open);
   }
@@ -135,7 +135,7 @@ export class ShowPanel {
     const { view } = this;
     const { plan } = view;
     if (!plan) return;
-    const seats = [...view.chosen].sort((a, b) => a - b);
+    const seats = [...view.choice.seats].sort((a, b) => a - b);
     const key = seats.join();
     if (this.drawn !== key) {
       this.drawn = key;
@@ -147,7 +147,7 @@ export class ShowPanel {
             h("span", { class: "chip", text: plan.label(seat) }),
             h("span", { class: "muted", text: plan.tierOf(seat)?.name ?? "" }),
             h("span", { class: "price", text: money(plan.price(seat), plan.currency) }),
-            h("button", { type: "button", class: "remove", "aria-label": `Remove ${plan.label(seat)}`, onclick: () => view.toggle(seat), text: "×" }),
+            h("button", { type: "button", class: "remove", "aria-label": `Remove ${plan.label(seat)}`, onclick: () => view.choice.toggle(seat), text: "×" }),
           ),
         ),
       );

@@ -1,22 +1,18 @@
-// One show: its live seat map, what the customer has chosen, holds and still has to pay.
-//
-// A seat that was asked for is judged by the reply alone: the batch of the customer's own hold comes as a delta to
-// everybody, and may be here first. A chosen seat that turns unavailable is therefore only called lost when it was not
-// asked for and does not prove to be the customer's own (held in another tab) a moment later.
+// One show: its live seat map and its list of seats, what the customer has chosen, holds and still has to pay.
 
 import { fetchLayout } from "./api.js";
 import { h, setText } from "./dom.js";
-import { day, list, plural, time } from "./format.js";
+import { day, list, time } from "./format.js";
 import { Plan } from "./layout.js";
 import { holdEndText, refusalText } from "./refusal.js";
 import { ASKING, CHOSEN, MINE } from "./seat_art.js";
+import { SeatChoice } from "./seat_choice.js";
+import { SeatList } from "./seat_list.js";
 import { CanvasSeatMap } from "./seat_map_canvas.js";
 import { SvgSeatMap } from "./seat_map_svg.js";
 import { ShowPanel } from "./show_panel.js";
 
 const SVG_SEATS_MAX = 1000;
-const CHOSEN_MAX = 10;
-const PROVE_OWN_MS = 700;
 
 export function showView(context, show) {
   const view = new ShowView(context, show);
@@ -28,10 +24,10 @@ class ShowView {
   #frame = 0;
   #gone = false;
   #map = null;
+  #list = null;
   #plan = null;
   #codes = new Uint8Array(0);
   #loading = 0;
-  #doubtful = new Set();
   #releasing = new Set();
 
   constructor(context, show) {
@@ -40,18 +36,20 @@ class ShowView {
     this.viewer = this.client.watch(show);
     this.state = this.viewer.map;
     this.own = this.viewer.own;
-    this.chosen = new Set();
-    this.asking = new Set();
+    this.choice = new SeatChoice(this);
     this.title = h("h1", { text: "Show" });
     this.facts = h("p", { class: "muted", id: "show-facts" });
     this.viewers = h("span", { class: "viewers", hidden: true });
     this.staleNote = h("p", { class: "stale-note", id: "stale-note", role: "status", hidden: true });
     this.mapBox = h("div", { class: "map-box", id: "seat-map", "data-live": "false" }, h("p", { class: "loading", text: "Loading the seat map…" }));
+    this.mapButton = h("button", { id: "as-map", type: "button", "aria-pressed": "true", onclick: () => this.#shape(false) }, "Map");
+    this.listButton = h("button", { id: "as-list", type: "button", "aria-pressed": "false", onclick: () => this.#shape(true) }, "List");
+    this.shapes = h("div", { class: "shapes", role: "group", "aria-label": "Show the seats as" }, this.mapButton, this.listButton);
     this.panel = new ShowPanel(this);
     this.element = h(
       "section",
       { class: "page show-page" },
-      h("div", { class: "page-head" }, h("div", {}, this.title, this.facts), this.viewers),
+      h("div", { class: "page-head" }, h("div", {}, this.title, this.facts), h("div", { class: "page-side" }, this.viewers, this.shapes)),
       h("div", { class: "show-columns" }, h("div", { class: "map-column" }, this.staleNote, this.mapBox), this.panel.element),
     );
     this.#stop.push(
@@ -107,9 +105,21 @@ class ShowView {
     this.#codes = new Uint8Array(plan.count);
     this.#map?.destroy();
     const Map = plan.count > SVG_SEATS_MAX ? CanvasSeatMap : SvgSeatMap;
-    this.#map = new Map(plan, (seat) => this.toggle(seat));
-    this.mapBox.replaceChildren(this.#map.element);
+    this.#list?.destroy();
+    this.#map = new Map(plan, (seat) => this.choice.toggle(seat));
+    this.#list = new SeatList(plan, (seat) => this.choice.toggle(seat));
+    this.#shape(this.asList);
     this.panel.planIs(plan);
+    this.draw();
+  }
+
+  /** Shows the seats as a map or as a list. */
+  #shape(asList) {
+    this.asList = asList;
+    this.mapButton.setAttribute("aria-pressed", String(!asList));
+    this.listButton.setAttribute("aria-pressed", String(asList));
+    if (!this.#plan) return;
+    this.mapBox.replaceChildren(asList ? this.#list.element : this.#map.element);
     this.draw();
   }
 
@@ -121,30 +131,21 @@ class ShowView {
 
   #mapChanged({ whole, sale }) {
     if (whole && this.#plan && this.state.layoutVersion !== this.#plan.version) this.#loadPlan();
-    if (sale || whole) this.panel.saleIs(this.state.sale, this.state.opensInMs);
-    this.#doubtLostSeats();
+    if (sale || whole) this.#saleIs(this.state.sale);
+    this.choice.look();
     this.draw();
   }
 
-  #doubtLostSeats() {
-    for (const seat of this.chosen) {
-      if (this.state.statuses[seat] === 0 || this.asking.has(seat) || this.#doubtful.has(seat)) continue;
-      this.#doubtful.add(seat);
-      setTimeout(() => this.#judge(seat), PROVE_OWN_MS);
-    }
-  }
-
-  #judge(seat) {
-    this.#doubtful.delete(seat);
-    if (this.#gone || !this.chosen.has(seat) || this.asking.has(seat) || this.state.statuses[seat] === 0) return;
-    this.chosen.delete(seat);
-    if (!this.own.seats().has(seat)) this.notices.show(`Someone just took ${this.label(seat)}. It is no longer in your choice.`, "bad");
-    this.draw();
+  #saleIs(sale) {
+    this.panel.saleIs(sale, this.state.opensInMs);
+    if (this.sale === "before" && sale === "open") this.notices.show("The sale is open. Choose your seats.", "good");
+    if (this.sale === "open" && sale === "closed") this.notices.show("The sale of this show is closed. What you hold you can still pay.", "bad");
+    this.sale = sale;
   }
 
   #ownChanged(changes) {
     for (const change of changes) {
-      if (change.kind === "hold") for (const seat of change.hold.seats) this.chosen.delete(seat);
+      if (change.kind === "hold") this.choice.forget(change.hold.seats);
       if (change.kind === "hold_ended") this.#tellEnd(change.hold, change.reason);
       if (change.kind === "booking") this.#tellBooking(change.booking, change.before);
     }
@@ -162,49 +163,10 @@ class ShowView {
     if (state === "expired" && before) this.notices.show(`The time to pay for ${list(labels)} is over. If you paid, your money comes back.`, "bad");
   }
 
-  /** A seat was clicked or chosen by keyboard. */
-  toggle(seat) {
-    const label = this.label(seat);
-    if (this.asking.size > 0) return;
-    if (this.chosen.has(seat)) this.chosen.delete(seat);
-    else if (this.own.seats().has(seat)) this.notices.show(`${label} is already yours.`);
-    else if (!this.state.loaded) return;
-    else if (this.state.statuses[seat] !== 0) {
-      const reason = ["", "held by someone else", "already sold", "not for sale"][this.state.statuses[seat]];
-      this.notices.show(`${label} is ${reason}.`, "info");
-    } else if (this.state.sale !== "open") {
-      this.notices.show(this.state.sale === "before" ? "The sale has not opened yet." : "The sale of this show is closed.");
-    } else if (this.chosen.size >= CHOSEN_MAX) this.notices.show(`You can choose up to ${plural(CHOSEN_MAX, "seat")} at a time.`);
-    else this.chosen.add(seat);
-    this.draw();
-  }
-
-  clearChoice() {
-    this.chosen.clear();
-    this.draw();
-  }
-
-  /** Holds the chosen seats, or the best ones of a wish. */
-  async hold(best = null) {
-    const seats = best ? [] : [...this.chosen].sort((a, b) => a - b);
-    if (!best && seats.length === 0) return;
-    for (const seat of seats) this.asking.add(seat);
-    this.panel.busy(true);
-    this.draw();
-    try {
-      const hold = best ? await this.client.holdBest(this.show, best) : await this.client.hold(this.show, seats);
-      if (this.#gone) return;
-      this.panel.focusHold(hold.hold);
-      if (best) this.#map?.reveal(hold.seats);
-    } catch (error) {
-      if (this.#gone) return;
-      this.notices.show(refusalText(error, this.label), "bad");
-      for (const { seat } of error.body?.seats ?? []) this.chosen.delete(seat);
-    } finally {
-      this.asking.clear();
-      this.panel.busy(false);
-      this.draw();
-    }
+  /** A hold was granted: paying is next. */
+  held(hold, reveal) {
+    this.panel.focusHold(hold.hold);
+    if (reveal) this.#map?.reveal(hold.seats);
   }
 
   /** Runs a command about a hold; a hold that proves to be over is dropped and told. */
@@ -253,9 +215,10 @@ class ShowView {
     if (this.#map && this.state.loaded && this.state.statuses.length === this.#plan.count) {
       const codes = this.#codes;
       codes.set(this.state.statuses);
-      for (const seat of this.chosen) codes[seat] = this.asking.has(seat) ? ASKING : CHOSEN;
+      for (const seat of this.choice.seats) codes[seat] = this.choice.asking.has(seat) ? ASKING : CHOSEN;
       for (const seat of this.own.seats()) codes[seat] = MINE;
       this.#map.update(codes);
+      this.#list.update(codes);
     }
     this.panel.draw();
   }
@@ -266,6 +229,8 @@ class ShowView {
     for (const stop of this.#stop) stop();
     this.client.unwatch(this.show);
     this.#map?.destroy();
+    this.#list?.destroy();
+    this.choice.destroy();
     this.panel.destroy();
   }
 }

@@ -24,3 +24,10 @@ test("limits say how long to wait", () => {
   assert.match(text({ code: "RATE_LIMITED", limit: 6, retry_after_ms: 190_000 }), /6 holds .* in 3:10; what you hold stays yours/);
   assert.match(text({ code: "RATE_LIMITED", retry_after_ms: 1_500 }), /in 0:02/);
 });
+
+test("somebody was faster only when the reply says so", () => {
+  const held = { seat: 3, reason: "held", label: "A4" };
+  assert.equal(text({ code: "TAKEN", seats: [held, { seat: 4, reason: "booked", label: "A5" }] }), "Someone just took A4 and A5.");
+  assert.equal(text({ code: "TAKEN", seats: [held, { seat: 5, reason: "blocked", label: "A6" }] }), "Someone just took A4. A6 is not for sale.");
+  assert.equal(text({ code: "TAKEN", seats: [{ seat: 5, reason: "blocked", label: "A6" }] }), "A6 is not for sale.");
+});

@@ -36,6 +36,7 @@ macro_rules! client_file {
 
 /// Every file of the page: name below `/assets/`, type, content.
 const FILES: &[(&str, &str, &[u8])] = &[
+    page_file!("alternative.js", SCRIPT),
     page_file!("api.js", SCRIPT),
     page_file!("app.css", CSS),
     page_file!("app.js", SCRIPT),
@@ -58,7 +59,9 @@ const FILES: &[(&str, &str, &[u8])] = &[
     page_file!("pending_card.js", SCRIPT),
     page_file!("refusal.js", SCRIPT),
     page_file!("seat_art.js", SCRIPT),
+    page_file!("seat_choice.js", SCRIPT),
     page_file!("seat_grid.js", SCRIPT),
+    page_file!("seat_list.js", SCRIPT),
     page_file!("seat_map.css", CSS),
     page_file!("seat_map_canvas.js", SCRIPT),
     page_file!("seat_map_svg.js", SCRIPT),
