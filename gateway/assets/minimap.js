@@ -7,6 +7,8 @@ const WIDTH_PX = 148;
 const WIDTH_ON_PHONE_PX = 104;
 /** The picture follows the seats at this pace: it tells where, not which. */
 const PACE_MS = 500;
+/** So little out of sight, in the plan's unit, is not worth a map of it. */
+const NOTHING = 12;
 
 export class Minimap {
   #timer = 0;
@@ -43,7 +45,7 @@ export class Minimap {
   /** The part in sight, in the plan's unit. Of no use while everything is in sight. */
   sees(left, top, right, bottom) {
     const { box } = this.picture;
-    const hidden = left <= box.left && top <= box.top && right >= box.right && bottom >= box.bottom;
+    const hidden = left - box.left < NOTHING && top - box.top < NOTHING && box.right - right < NOTHING && box.bottom - bottom < NOTHING;
     if (this.element.hidden !== hidden) {
       this.element.hidden = hidden;
       this.changed();

@@ -38,13 +38,13 @@ export class Viewport {
     return 4.5;
   }
 
-  /** Takes the canvas' new size; keeps the middle where it was. */
+  /** Takes the canvas' new size; keeps the whole drawing in sight, or else the middle where it was. */
   resize(width, height) {
-    const first = this.width === 1;
+    const whole = this.width === 1 || this.scale <= this.scaleMin;
     const middle = this.toDrawing(this.width / 2, this.height / 2);
     this.width = width;
     this.height = height;
-    if (first) this.fit();
+    if (whole) this.fit();
     else this.centre(middle.x, middle.y, this.scale);
   }
 
