@@ -4,7 +4,9 @@ use std::fmt::Debug;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use fantoccini::wd::WebDriverCompatibleCommand;
+use fantoccini::actions::{InputSource as _, KeyAction, KeyActions};
+use fantoccini::key::Key;
+use fantoccini::wd::{WebDriverCompatibleCommand, WindowHandle};
 use fantoccini::{Client, ClientBuilder, Locator};
 use hyper::Method;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -32,6 +34,20 @@ pub(crate) struct Window {
 
 impl Window {
     pub(crate) async fn open(driver: &Driver, gateway: &str, name: &'static str, size: Size) -> Self {
+        let window = Self::start(driver, gateway, name, None).await;
+        if matches!(size, Size::Phone) {
+            let phone = json!({ "width": 390, "height": 844, "deviceScaleFactor": 2, "mobile": true });
+            window.devtools("Emulation.setDeviceMetricsOverride", phone).await;
+        }
+        window
+    }
+
+    /// A window whose browser keeps a trace of what its threads do.
+    pub(crate) async fn open_traced(driver: &Driver, gateway: &str, name: &'static str) -> Self {
+        Self::start(driver, gateway, name, Some("toplevel,devtools.timeline")).await
+    }
+
+    async fn start(driver: &Driver, gateway: &str, name: &'static str, trace: Option<&str>) -> Self {
         let profile = tempfile::tempdir().unwrap();
         let args = [
             "--headless".to_owned(),
@@ -46,19 +62,19 @@ impl Window {
             "--window-size=1280,1000".to_owned(),
             format!("--user-data-dir={}", profile.path().display()),
         ];
-        let capabilities = json!({
+        let mut capabilities = json!({
             "goog:chromeOptions": { "binary": driver.browser, "args": args },
             "goog:loggingPrefs": { "browser": "ALL" },
         });
+        if let Some(categories) = trace {
+            capabilities["goog:loggingPrefs"]["performance"] = "ALL".into();
+            capabilities["goog:chromeOptions"]["perfLoggingPrefs"] =
+                json!({ "enableNetwork": false, "enablePage": false, "traceCategories": categories });
+        }
         let Value::Object(capabilities) = capabilities else { unreachable!("an object") };
         let mut builder = ClientBuilder::new(HttpConnector::new());
         let client = builder.capabilities(capabilities).connect(&driver.url).await.expect("a browser session");
-        let window = Self { client, gateway: gateway.to_owned(), name, _profile: profile };
-        if matches!(size, Size::Phone) {
-            let phone = json!({ "width": 390, "height": 844, "deviceScaleFactor": 2, "mobile": true });
-            window.devtools("Emulation.setDeviceMetricsOverride", phone).await;
-        }
-        window
+        Self { client, gateway: gateway.to_owned(), name, _profile: profile }
     }
 
     /// Goes to a place of the page, such as `/#/show/7`.
@@ -73,6 +89,55 @@ impl Window {
     /// The value of a JavaScript expression.
     pub(crate) async fn value(&self, expression: &str) -> Value {
         self.client.execute(&format!("return ({expression})"), Vec::new()).await.unwrap()
+    }
+
+    /// Runs a script, as one of the page's would be if its policy let others in.
+    pub(crate) async fn run(&self, script: &str) {
+        self.client.execute(script, Vec::new()).await.unwrap();
+    }
+
+    /// What a script gives to the function that is the last of its arguments.
+    pub(crate) async fn ask(&self, script: &str, arguments: Vec<Value>) -> Value {
+        self.client.execute_async(script, arguments).await.unwrap()
+    }
+
+    /// Runs a script in every document from now on, before the document's own.
+    pub(crate) async fn before_each(&self, script: &str) {
+        self.devtools("Page.addScriptToEvaluateOnNewDocument", json!({ "source": script })).await;
+    }
+
+    /// Opens another tab of the same customer and goes there; answers how to come back.
+    pub(crate) async fn new_tab(&self) -> WindowHandle {
+        let here = self.client.window().await.unwrap();
+        let tab = self.client.new_window(true).await.unwrap().handle.try_into().unwrap();
+        self.go_to(tab).await;
+        here
+    }
+
+    /// Goes to a tab.
+    pub(crate) async fn go_to(&self, tab: WindowHandle) {
+        self.client.switch_to_window(tab).await.unwrap();
+    }
+
+    /// Presses one key after another, wherever the focus is.
+    pub(crate) async fn press(&self, keys: &str) {
+        let start = KeyActions::new("keyboard".to_owned());
+        let presses = keys
+            .chars()
+            .fold(start, |actions, value| actions.then(KeyAction::Down { value }).then(KeyAction::Up { value }));
+        self.client.perform_actions(presses).await.unwrap();
+    }
+
+    /// Moves on by Tab until an element has the focus.
+    pub(crate) async fn tab_to(&self, selector: &str) {
+        let there = format!("document.activeElement.matches({selector:?})");
+        for _ in 0..60 {
+            self.press(&Key::Tab.to_string()).await;
+            if self.value(&there).await == Value::Bool(true) {
+                return;
+            }
+        }
+        panic!("window {}: Tab never comes to {selector}", self.name);
     }
 
     /// Waits until a JavaScript expression is true; one that throws is not.
@@ -144,11 +209,24 @@ impl Window {
 
     /// What the browser's console says of the page itself, warnings and errors; the checkout page is somebody else's.
     pub(crate) async fn complaints(&self) -> Vec<String> {
-        let log = self.client.issue_cmd(Chrome { path: "se/log", body: json!({ "type": "browser" }) }).await.unwrap();
-        let entries = log.as_array().expect("a list").iter();
-        let serious = entries.filter(|entry| matches!(entry["level"].as_str(), Some("SEVERE" | "WARNING")));
+        let entries = self.log("browser").await;
+        let serious = entries.iter().filter(|entry| matches!(entry["level"].as_str(), Some("SEVERE" | "WARNING")));
         let texts = serious.filter_map(|entry| entry["message"].as_str().map(str::to_owned));
         texts.filter(|text| !text.starts_with("http://") || text.starts_with(&self.gateway)).collect()
+    }
+
+    /// What the browser traced since it was last asked.
+    pub(crate) async fn trace(&self) -> Vec<Value> {
+        let parse = |entry: &Value| serde_json::from_str(entry["message"].as_str().expect("text")).expect("JSON");
+        let events = self.log("performance").await.iter().map(parse).collect::<Vec<Value>>();
+        let traced = events.into_iter().filter(|event| event["message"]["method"] == "Tracing.dataCollected");
+        traced.map(|mut event| event["message"]["params"].take()).collect()
+    }
+
+    async fn log(&self, kind: &str) -> Vec<Value> {
+        let log = self.client.issue_cmd(Chrome { path: "se/log", body: json!({ "type": kind }) }).await.unwrap();
+        let Value::Array(entries) = log else { panic!("a list: {log}") };
+        entries
     }
 
     pub(crate) async fn close(self) {
