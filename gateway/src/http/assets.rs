@@ -140,6 +140,14 @@ mod tests {
     type Phase = (String, u64, u64);
 
     #[test]
+    fn what_the_page_loads_beforehand_is_there() {
+        let preloaded = include_str!("../../assets/index.html").lines().filter(|line| line.contains("modulepreload"));
+        let names = preloaded.map(|line| line.split("/assets/").nth(1).unwrap().trim_end_matches("\">"));
+        let unknown: Vec<&str> = names.filter(|name| !super::TABLE.contains_key(name)).collect();
+        assert_eq!(unknown, Vec::<&str>::new());
+    }
+
+    #[test]
     fn the_page_waits_for_a_payment_in_the_phases_of_the_protocol() {
         let reference = include_str!("../../../protocol/PROTOCOL.md");
         let (_, section) = reference.split_once("**Waiting for a payment.**").unwrap();
