@@ -20,7 +20,7 @@ const NEAR_SCALE = 2;
 /** Nearer than this a click means a seat. */
 const AIM_SCALE = 0.8;
 /** What a frame may spend on pictures that are still missing. */
-const FILL_MS = 3;
+const FILL_MS = 2;
 /** A zoom that rested so long is over: sharp tiles are painted for it. */
 const SETTLED_MS = 90;
 /** More changes than this at once are a new map. */
@@ -199,6 +199,8 @@ export class CanvasSeatMap {
     context.setTransform(1, 0, 0, 1, 0, 0);
     context.fillStyle = this.painter.ground;
     context.fillRect(0, 0, this.canvas.width, this.canvas.height);
+    // Stretched only until the zoom rests; smooth would take twice as long.
+    context.imageSmoothingEnabled = this.tiles.unit === place.unit;
     if (this.house.complete && !this.tiles.covers(place, this.canvas.width, this.canvas.height)) this.house.copy(context, place);
     this.tiles.copy(context, place);
     const { left, top, width, height, scale } = this.view;
