@@ -3,7 +3,7 @@
 
 TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
 
-.PHONY: run test herd test-kafka model mutants failpoints fuzz lint fmt clean-data
+.PHONY: run test herd bench-page test-kafka model mutants failpoints fuzz lint fmt clean-data
 
 # The whole product with demo data; prints the page's address, stops with Ctrl-C. Data survive in .data.
 run:
@@ -21,6 +21,12 @@ test:
 herd:
 	cargo build --release --locked --workspace --bins
 	$(TARGET)/release/loadtest run thundering-herd --faults 30 $(HERD)
+
+# How fast the page is, in headless Chromium on a whole stack of release builds: two minutes. See docs/BENCHMARKS.md.
+bench-page:
+	cargo build --release --locked --workspace --bins
+	. .ci/browser && SEATWIRE_BIN_DIR=$(TARGET)/release cargo test --locked --package seatwire-loadtest --test it -- \
+		--ignored --nocapture page_figures
 
 # The event bus on Kafka, against a broker (tansu, unpacked from a Python wheel) and librdkafka's mock cluster. Apart
 # from `make test` because it compiles librdkafka first; needs gcc and make.

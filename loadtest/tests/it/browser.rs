@@ -4,6 +4,7 @@
 mod axe;
 mod clock;
 pub(crate) mod driver;
+mod figures;
 mod keyboard;
 mod opening;
 mod operator;

@@ -29,25 +29,11 @@ pub(crate) struct Window {
     client: Client,
     gateway: String,
     name: &'static str,
-    _profile: TempDir,
+    profile: TempDir,
 }
 
 impl Window {
     pub(crate) async fn open(driver: &Driver, gateway: &str, name: &'static str, size: Size) -> Self {
-        let window = Self::start(driver, gateway, name, None).await;
-        if matches!(size, Size::Phone) {
-            let phone = json!({ "width": 390, "height": 844, "deviceScaleFactor": 2, "mobile": true });
-            window.devtools("Emulation.setDeviceMetricsOverride", phone).await;
-        }
-        window
-    }
-
-    /// A window whose browser keeps a trace of what its threads do.
-    pub(crate) async fn open_traced(driver: &Driver, gateway: &str, name: &'static str) -> Self {
-        Self::start(driver, gateway, name, Some("toplevel,devtools.timeline")).await
-    }
-
-    async fn start(driver: &Driver, gateway: &str, name: &'static str, trace: Option<&str>) -> Self {
         let profile = tempfile::tempdir().unwrap();
         let args = [
             "--headless".to_owned(),
@@ -62,24 +48,36 @@ impl Window {
             "--window-size=1280,1000".to_owned(),
             format!("--user-data-dir={}", profile.path().display()),
         ];
-        let mut capabilities = json!({
+        let capabilities = json!({
             "goog:chromeOptions": { "binary": driver.browser, "args": args },
             "goog:loggingPrefs": { "browser": "ALL" },
         });
-        if let Some(categories) = trace {
-            capabilities["goog:loggingPrefs"]["performance"] = "ALL".into();
-            capabilities["goog:chromeOptions"]["perfLoggingPrefs"] =
-                json!({ "enableNetwork": false, "enablePage": false, "traceCategories": categories });
-        }
         let Value::Object(capabilities) = capabilities else { unreachable!("an object") };
         let mut builder = ClientBuilder::new(HttpConnector::new());
         let client = builder.capabilities(capabilities).connect(&driver.url).await.expect("a browser session");
-        Self { client, gateway: gateway.to_owned(), name, _profile: profile }
+        let window = Self { client, gateway: gateway.to_owned(), name, profile };
+        if matches!(size, Size::Phone) {
+            let phone = json!({ "width": 390, "height": 844, "deviceScaleFactor": 2, "mobile": true });
+            window.devtools("Emulation.setDeviceMetricsOverride", phone).await;
+        }
+        window
+    }
+
+    /// Where the browser takes commands of its developer tools.
+    pub(crate) fn devtools_url(&self) -> String {
+        let said = std::fs::read_to_string(self.profile.path().join("DevToolsActivePort")).unwrap();
+        let (port, path) = said.split_once('\n').expect("port and path");
+        format!("ws://127.0.0.1:{port}{}", path.trim())
     }
 
     /// Goes to a place of the page, such as `/#/show/7`.
     pub(crate) async fn visit(&self, place: &str) {
         self.client.goto(&format!("{}{place}", self.gateway)).await.unwrap();
+    }
+
+    /// Goes away from the page.
+    pub(crate) async fn leave(&self) {
+        self.client.goto("about:blank").await.unwrap();
     }
 
     pub(crate) async fn refresh(&self) {
@@ -109,7 +107,7 @@ impl Window {
     /// Opens another tab of the same customer and goes there; answers how to come back.
     pub(crate) async fn new_tab(&self) -> WindowHandle {
         let here = self.client.window().await.unwrap();
-        let tab = self.client.new_window(true).await.unwrap().handle.try_into().unwrap();
+        let tab = self.client.new_window(true).await.unwrap().handle;
         self.go_to(tab).await;
         here
     }
@@ -213,14 +211,6 @@ impl Window {
         let serious = entries.iter().filter(|entry| matches!(entry["level"].as_str(), Some("SEVERE" | "WARNING")));
         let texts = serious.filter_map(|entry| entry["message"].as_str().map(str::to_owned));
         texts.filter(|text| !text.starts_with("http://") || text.starts_with(&self.gateway)).collect()
-    }
-
-    /// What the browser traced since it was last asked.
-    pub(crate) async fn trace(&self) -> Vec<Value> {
-        let parse = |entry: &Value| serde_json::from_str(entry["message"].as_str().expect("text")).expect("JSON");
-        let events = self.log("performance").await.iter().map(parse).collect::<Vec<Value>>();
-        let traced = events.into_iter().filter(|event| event["message"]["method"] == "Tracing.dataCollected");
-        traced.map(|mut event| event["message"]["params"].take()).collect()
     }
 
     async fn log(&self, kind: &str) -> Vec<Value> {
