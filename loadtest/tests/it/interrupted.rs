@@ -85,6 +85,12 @@ async fn an_interrupted_run_ends_with_its_report_and_leaves_nothing_behind() {
     assert!(report.histograms.lag.is_some() && report.histograms.hold.is_some());
     assert_eq!(processes_that_mention(Path::new(&data)), Vec::<String>::new());
     open(&html, &report).await;
+
+    // The same again from what was stored, beside itself.
+    let page = file("again.html");
+    let again = Command::new(env!("CARGO_BIN_EXE_loadtest")).args(["report", &json, &json, "--html", &page]).status();
+    assert!(again.await.unwrap().success());
+    assert!(std::fs::read_to_string(&page).unwrap().contains("beside"));
 }
 
 /// The page has its figures and the browser nothing to complain of.

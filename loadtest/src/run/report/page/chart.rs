@@ -173,19 +173,23 @@ pub(super) fn extent(fault: &FaultLine, length_s: f64) -> (f64, f64) {
 }
 
 pub(super) fn seconds_axis(length_s: f64) -> Markup {
-    let step = nice(length_s / 6.0);
-    let mut ticks = vec![0.0];
-    while let Some(next) = ticks.last().map(|last| last + step).filter(|next| *next <= length_s) {
+    let (unit_s, unit) = if length_s > MINUTES_FROM_S { (60.0, "min") } else { (1.0, "s") };
+    let (length, mut ticks) = (length_s / unit_s, vec![0.0]);
+    let step = nice(length / 6.0);
+    while let Some(next) = ticks.last().map(|last| last + step).filter(|next| *next <= length) {
         ticks.push(next);
     }
     html! {
         div.x aria-hidden="true" {
             @for tick in ticks {
-                span style=(format!("left:{}%", place(tick / length_s * 100.0))) { (short(tick)) " s" }
+                span style=(format!("left:{}%", place(tick / length * 100.0))) { (short(tick)) " " (unit) }
             }
         }
     }
 }
+
+/// A longer axis is in minutes.
+const MINUTES_FROM_S: f64 = 400.0;
 
 #[cfg(test)]
 mod tests {
@@ -200,6 +204,13 @@ mod tests {
         assert_eq!(scale.ticks(), [1.0, 10.0, 100.0, 1_000.0]);
         assert!((scale.height(10.0) - 100.0 / 3.0).abs() < 0.01);
         assert_eq!(Scale::of([f64::NAN, 0.0].into_iter(), true).ticks().len(), 3);
+    }
+
+    #[test]
+    fn a_long_axis_is_in_minutes() {
+        let axis = |length_s: f64| seconds_axis(length_s).into_string();
+        assert!(axis(60.0).contains(r#"left:33.33%">20 s<"#), "{}", axis(60.0));
+        assert!(axis(2_700.0).contains(r#"left:22.22%">10 min<"#), "{}", axis(2_700.0));
     }
 
     #[test]

@@ -67,6 +67,9 @@ fn line<'a>((name, class): (&'a str, &'a str), of: &Series, values: Vec<Option<f
     Line { name, class, step_s: of.step_s, values, filled }
 }
 
+/// More numbers would lie upon each other.
+const NUMBERED_MOST: usize = 60;
+
 /// Each fault by its number in the list below, with its name for who points at it.
 fn lane(report: &Report, length_s: f64) -> Markup {
     if report.faults.is_empty() {
@@ -77,7 +80,7 @@ fn lane(report: &Report, length_s: f64) -> Markup {
             figcaption { b { "Faults" } " " span.unit { "numbers as in the list below" } }
             div.plot {
                 div.y {}
-                div.marks {
+                div.marks.many[report.faults.len() > NUMBERED_MOST] {
                     @for (number, fault) in report.faults.iter().enumerate() {
                         @let (x, width) = extent(fault, length_s);
                         @let back = fault.back_to_normal_s.map_or_else(|| "never right again".to_owned(), seconds);
