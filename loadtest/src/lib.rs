@@ -9,6 +9,7 @@ pub mod client;
 pub mod crowd;
 pub mod faults;
 pub mod launcher;
+mod map_difference;
 pub mod provider;
 pub mod run;
 pub mod times;

@@ -25,14 +25,14 @@ impl Crowd {
         let captured = ledger.query("SELECT id FROM payments WHERE status = 'captured'", &[]).await?;
         let captured = captured.iter().map(|row| row.try_get(0)).collect::<Result<Vec<String>, _>>()?;
         let told = self.told.lock();
-        let mut seen = Check::new("viewers_saw_no_gap", "20 21");
-        seen.examined(usize::try_from(self.names.load(std::sync::atomic::Ordering::Relaxed))?);
-        self.violations().into_iter().for_each(|violation| seen.violated(violation));
+        let windows = usize::try_from(self.names.load(std::sync::atomic::Ordering::Relaxed))?;
+        let seen = no_gap(windows, self.violations());
         Ok(vec![bookings(&told, &rows), ends(&told, &rows), payments(&told, &captured), seen])
     }
 }
 
 /// A booking as the ledger has it.
+#[derive(Clone)]
 struct InLedger {
     customer: String,
     hold: Vec<u8>,
@@ -68,7 +68,18 @@ fn bookings(told: &Sayings, rows: &BTreeMap<BookingId, InLedger>) -> Check {
                 && i64::try_from(saying.amount) == Ok(row.amount)
                 && row.seats.iter().map(|seat| seat.cast_unsigned()).eq(saying.seats.iter().copied())
         });
-        check.expect(same, || format!("booking {} of {}", id.to_hex(), saying.customer));
+        check.expect(same, || {
+            let Saying { customer, seats, amount, .. } = saying;
+            let told = format!("booking {} was told to {customer}: seats {seats:?}, amount {amount}", id.to_hex());
+            match rows.get(id) {
+                None => format!("{told}; it is not in the ledger"),
+                Some(row) => {
+                    let InLedger { customer, seats, amount, .. } = row;
+                    let hold = if row.hold == saying.hold.0 { "the same hold" } else { "another hold" };
+                    format!("{told}; in the ledger it is of {customer}: seats {seats:?}, amount {amount}, {hold}")
+                }
+            }
+        });
     }
     check
 }
@@ -85,7 +96,16 @@ fn ends(told: &Sayings, rows: &BTreeMap<BookingId, InLedger>) -> Check {
             && (!expired || is(&["EXPIRED", "CONFIRMED"]) || row.ever_confirmed)
             && (!cancelled || is(&["CANCELLED", "CONFIRMED"]))
             && contains(&row.refunded, refunded);
-        check.expect(as_told, || format!("booking {} is {}, told {saying:?}", id.to_hex(), row.state));
+        check.expect(as_told, || {
+            let (id, InLedger { state, refunded: given, .. }) = (id.to_hex(), row);
+            let told = [(*confirmed, "CONFIRMED"), (*expired, "EXPIRED"), (*cancelled, "CANCELLED")];
+            let told: Vec<&str> = told.into_iter().filter(|(told, _)| *told).map(|(_, state)| state).collect();
+            let (who, seats) = (&saying.customer, &saying.seats);
+            format!(
+                "booking {id} of {who}, seats {seats:?}, is {state} with refunds {given:?}; told {} with refunds {refunded:?}",
+                told.join(", ")
+            )
+        });
     }
     check
 }
@@ -95,8 +115,18 @@ fn payments(told: &Sayings, captured: &[String]) -> Check {
     check.examined(told.payments.len());
     let captured: std::collections::BTreeSet<&String> = captured.iter().collect();
     for payment in &told.payments {
-        check.expect(captured.contains(payment), || payment.clone());
+        check.expect(captured.contains(payment), || {
+            format!("payment {payment}: its captured money is not in the ledger")
+        });
     }
+    check
+}
+
+/// What customers' windows saw and may never see.
+fn no_gap(windows: usize, violations: Vec<String>) -> Check {
+    let mut check = Check::new("viewers_saw_no_gap", "20 21");
+    check.examined(windows);
+    violations.into_iter().for_each(|violation| check.violated(violation));
     check
 }
 
@@ -117,7 +147,97 @@ const BOOKINGS: &str = "
 
 #[cfg(test)]
 mod tests {
+    use seatwire_protocol::HoldId;
+
     use super::*;
+
+    const BOOKING: BookingId = BookingId([7; 16]);
+
+    fn told() -> Sayings {
+        let saying = Saying {
+            customer: "buyer-1".to_owned(),
+            hold: HoldId([3; 16]),
+            seats: vec![4, 5],
+            amount: 900,
+            confirmed: true,
+            expired: false,
+            cancelled: true,
+            refunded: vec![900],
+        };
+        let payments = ["pay_1".to_owned()].into();
+        Sayings { bookings: BTreeMap::from([(BOOKING, saying)]), payments }
+    }
+
+    fn right() -> InLedger {
+        InLedger {
+            customer: "buyer-1".to_owned(),
+            hold: vec![3; 16],
+            amount: 900,
+            state: "CANCELLED".to_owned(),
+            ever_confirmed: true,
+            seats: vec![4, 5],
+            refunded: vec![900],
+        }
+    }
+
+    /// Whether the check finds this, and what it says.
+    fn found(check: impl Fn(&Sayings, &BTreeMap<BookingId, InLedger>) -> Check, rows: &[InLedger]) -> Option<String> {
+        let rows = rows.iter().map(|row| (BOOKING, row.clone())).collect();
+        let check = check(&told(), &rows);
+        assert!(check.examined > 0);
+        (check.violations > 0).then(|| check.rows[0].clone())
+    }
+
+    #[test]
+    fn a_booking_that_was_told_and_is_not_there_or_is_another_is_found_with_its_seats() {
+        assert_eq!(found(bookings, &[right()]), None);
+        let id = BOOKING.to_hex();
+        let text = found(bookings, &[]).unwrap();
+        assert_eq!(
+            text,
+            format!("booking {id} was told to buyer-1: seats [4, 5], amount 900; it is not in the ledger")
+        );
+        let planted = [
+            InLedger { customer: "buyer-2".to_owned(), ..right() },
+            InLedger { seats: vec![4, 6], ..right() },
+            InLedger { amount: 901, ..right() },
+            InLedger { hold: vec![9; 16], ..right() },
+        ];
+        let words = ["of buyer-2", "seats [4, 6]", "amount 901", "another hold"];
+        for (planted, words) in planted.into_iter().zip(words) {
+            let text = found(bookings, &[planted]).unwrap();
+            assert!(text.contains(&id) && text.contains(words), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_end_that_was_told_and_is_another_is_found_with_both() {
+        assert_eq!(found(ends, &[right()]), None);
+        let planted = [
+            InLedger { state: "EXPIRED".to_owned(), ..right() },
+            InLedger { ever_confirmed: false, ..right() },
+            InLedger { refunded: Vec::new(), ..right() },
+        ];
+        let words = [
+            "is EXPIRED with refunds [900]; told CONFIRMED, CANCELLED",
+            "of buyer-1, seats [4, 5]",
+            "refunds []; told",
+        ];
+        for (planted, words) in planted.into_iter().zip(words) {
+            let text = found(ends, &[planted]).unwrap();
+            assert!(text.contains(&BOOKING.to_hex()) && text.contains(words), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_payment_that_was_told_and_is_not_there_and_a_gap_that_somebody_saw_are_found() {
+        assert_eq!(payments(&told(), &["pay_1".to_owned()]).violations, 0);
+        let check = payments(&told(), &["pay_2".to_owned()]);
+        assert!(check.violations == 1 && check.rows[0].contains("pay_1"), "{:?}", check.rows);
+        assert_eq!(no_gap(3, Vec::new()).violations, 0);
+        let check = no_gap(3, vec!["buyer-1 saw a gap".to_owned()]);
+        assert_eq!((check.examined, check.violations, &check.rows[0][..]), (3, 1, "buyer-1 saw a gap"));
+    }
 
     #[test]
     fn a_refund_that_was_told_is_looked_for_once_each() {

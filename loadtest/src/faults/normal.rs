@@ -6,12 +6,14 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::try_join_all;
 use redis::Value;
+use seatwire_protocol::seat::PackedStatuses;
 use seatwire_protocol::{Position, ShowId};
 use tokio_postgres::NoTls;
 
 use super::newcomer;
 use crate::client::{State, ViewerClient};
 use crate::launcher::Addresses;
+use crate::map_difference::difference;
 
 /// Looks at a stack while its customers go on.
 #[derive(Debug)]
@@ -178,20 +180,22 @@ impl Normal {
             }
             for viewer in &self.viewers {
                 let (_, map, live) = self.map_of(viewer);
-                anyhow::ensure!(live, "a viewer at {position} believes to be out of touch");
-                anyhow::ensure!(
-                    map.as_deref() == Some(&statuses[..]),
-                    "a viewer's map at {position} is not Redis' own"
-                );
+                let name = viewer.customer().map_or_else(|| "a viewer".to_owned(), |customer| customer.to_string());
+                anyhow::ensure!(live, "{name} at {position} believes to be out of touch");
+                let map = map.unwrap_or_default();
+                let right = PackedStatuses::from_bytes(map.len(), &statuses).unwrap_or_default();
+                let differ = difference(&map, &right);
+                let text = differ.unwrap_or_default();
+                anyhow::ensure!(text.is_empty(), "{name}'s map of show {} at {position}: {text}", self.show);
             }
             return Ok(());
         }
     }
 
-    fn map_of(&self, viewer: &ViewerClient) -> (Option<Position>, Option<Vec<u8>>, bool) {
+    fn map_of(&self, viewer: &ViewerClient) -> (Option<Position>, Option<PackedStatuses>, bool) {
         let look = |show: &seatwire_protocol::viewer::ShowViewer| {
             let map = show.map();
-            (map.position(), map.statuses().map(|statuses| statuses.as_bytes().to_vec()), show.is_live())
+            (map.position(), map.statuses().cloned(), show.is_live())
         };
         viewer.viewer(self.show, look).unwrap_or_default()
     }

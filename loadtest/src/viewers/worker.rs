@@ -19,6 +19,7 @@ use crate::bench::cpu;
 use crate::bench::crowd::{Crowd, Join, Published, TakenUp};
 use crate::bench::edge::raise_file_limit;
 use crate::client::sign_token;
+use crate::map_difference::difference;
 use crate::times::Times;
 
 /// Plays until it is told the ledger's map, or standard input ends.
@@ -292,16 +293,22 @@ impl Worker {
         for (number, viewer) in self.crowd.viewers().iter().enumerate() {
             let Some(map) = viewer.maps.first() else { continue };
             outcome.connected += u64::from(viewer.is_live());
-            let same = PackedStatuses::from_bytes(map.statuses.len(), &bytes).is_some_and(|all| all == map.statuses);
-            if viewer.is_live() && map.position == Some(position) && same {
+            let right = PackedStatuses::from_bytes(map.statuses.len(), &bytes);
+            let right = right.unwrap_or_else(|| PackedStatuses::new(0));
+            let differ = difference(&map.statuses, &right);
+            if viewer.is_live() && map.position == Some(position) && differ.is_none() {
                 continue;
             }
             outcome.diverged_total += 1;
             if outcome.diverged.len() < DIVERGED_SHOWN {
-                let (live, at) = (viewer.is_live(), map.position);
-                let differ = if same { "the same seats" } else { "other seats" };
-                let text = format!("viewer {number} of process {}: live {live}, at {at:?}, {differ}", self.plan.number);
-                outcome.diverged.push(text);
+                let differ = differ.unwrap_or_else(|| "the same seats".to_owned());
+                let at = map.position.map_or_else(|| "nowhere".to_owned(), |at| at.to_string());
+                let away = if viewer.is_live() { "" } else { "away, " };
+                let (show, process, last) = (self.plan.show, self.plan.number, map.last_frames());
+                outcome.diverged.push(format!(
+                    "viewer {number} of process {process}, show {show}: {away}at {at} where {position} is right; {differ}; \
+                     its last frames {last}"
+                ));
             }
         }
         let stats = &self.crowd.stats;

@@ -6,10 +6,14 @@ mod world;
 
 use std::collections::BTreeSet;
 use std::process::Command;
+use std::sync::Arc;
 use std::time::Duration;
 
 use seatwire_loadtest::audit::{AuditOptions, AuditReport, Sources, audit};
+use seatwire_loadtest::client::{ClientOptions, ViewerClient, sign_token};
+use seatwire_loadtest::faults::Normal;
 use seatwire_loadtest::launcher::Process;
+use seatwire_protocol::CustomerId;
 
 use plants::{Plant, Where};
 use world::World;
@@ -68,12 +72,26 @@ async fn plant_in_a_gateway(world: &World) {
     // The lease of somebody who just scrubbed the show: cores would repair what is planted.
     let lease = "redis.call('SET', string.gsub(STATUS, '^seat_status', 'scrubbed'), 1, 'PX', 120000)\n";
     let plant = format!("{lease} redis.call('BITFIELD', STATUS, 'SET', 'u2', '#0', 2)");
+    let normal = watched(world).await;
+    normal.maps_are_equal(&addresses.redis).await.unwrap();
     world.eval(&addresses.redis, &plant).await;
+    let differs = normal.maps_are_equal(&addresses.redis).await.unwrap_err().to_string();
+    assert!(differs.contains("seat 0 is seen as Available and is Booked"), "{differs}");
     let report = audit(&addresses, AuditOptions::default()).await.unwrap();
     assert!(report.violated().any(|check| check.name == "viewers_see_the_map"), "{report}");
     world.eval(&addresses.redis, "redis.call('BITFIELD', STATUS, 'SET', 'u2', '#0', 0)").await;
     let report = audit(&addresses, AuditOptions::default()).await.unwrap();
     assert!(report.is_clean(), "{report}");
+}
+
+/// Somebody whose map is compared with Redis' as load tests compare it.
+async fn watched(world: &World) -> Normal {
+    let addresses = world.addresses();
+    let customer = CustomerId::new("watcher").unwrap();
+    let token = sign_token(&addresses.secrets.jwt, &customer, Duration::from_secs(600)).unwrap();
+    let watcher = ViewerClient::open(ClientOptions::new(&addresses.gateway, &token)).await.unwrap();
+    watcher.watch(world.show()).await.unwrap();
+    Normal::new(&addresses, world.show(), Vec::new(), vec![Arc::new(watcher)])
 }
 
 fn as_a_program(world: &World) {

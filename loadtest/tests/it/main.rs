@@ -29,6 +29,8 @@ mod interrupted;
 #[cfg(test)]
 mod late_payments;
 #[cfg(test)]
+mod liar;
+#[cfg(test)]
 mod orphans;
 #[cfg(test)]
 mod provider;

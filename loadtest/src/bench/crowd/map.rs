@@ -128,16 +128,16 @@ impl Map {
         let (_, count) = (int()?, int()?);
         let end = Position::new(generation, to);
         self.remember(Step { kind: "delta", from: Some(from), end });
-        self.reach(end, stats);
+        self.reach(end, frame, stats);
         let Some(here) = self.position.filter(|here| here.generation >= generation) else {
-            self.violated("a delta that needs a snapshot", stats);
+            self.violated("a delta that needs a snapshot", frame, stats);
             return Some(());
         };
         if end <= here {
             return Some(());
         }
         if from > here.sequence {
-            self.violated("a gap", stats);
+            self.violated("a gap", frame, stats);
             return Some(());
         }
         let mut next = 0_u32;
@@ -169,7 +169,7 @@ impl Map {
                 self.remember(Step { kind: "snapshot", from: None, end: snapshot.position });
                 // A heal, not an arrival.
                 let seen = self.reached.and(self.position);
-                self.reach(snapshot.position, stats);
+                self.reach(snapshot.position, &[], stats);
                 self.taken_up.get_or_insert(TakenUp::Snapshot);
                 self.awaits_catch_up = false;
                 if self.position.is_none_or(|here| here.generation <= snapshot.position.generation) {
@@ -184,11 +184,11 @@ impl Map {
                 self.remember(Step { kind: "beat", from: None, end: beat.position });
                 self.taken_up.get_or_insert(TakenUp::Beat);
                 if self.reached.is_some_and(|reached| beat.position < reached) {
-                    self.violated("a beat from before", stats);
+                    self.violated("a beat from before", &[], stats);
                 }
                 let lost = |here: Position| here.generation == beat.position.generation && here < beat.position;
                 if self.position.is_some_and(lost) {
-                    self.violated("a beat beyond the map", stats);
+                    self.violated("a beat beyond the map", &[], stats);
                 }
             }
             SeatFrame::Delta(_) => bail!("a delta on the wrong way"),
@@ -207,9 +207,9 @@ impl Map {
     }
 
     /// On one connection positions only grow.
-    fn reach(&mut self, end: Position, stats: &mut Stats) {
+    fn reach(&mut self, end: Position, frame: &[u8], stats: &mut Stats) {
         if self.reached.is_some_and(|reached| end < reached) {
-            self.violated("the position went back", stats);
+            self.violated("the position went back", frame, stats);
         }
         self.reached = self.reached.max(Some(end));
     }
@@ -221,11 +221,25 @@ impl Map {
         self.steps.push_back(step);
     }
 
-    fn violated(&self, what: &str, stats: &mut Stats) {
+    /// The frames that came last, oldest first.
+    pub(crate) fn last_frames(&self) -> String {
         let steps: Vec<String> = self.steps.iter().map(Step::to_string).collect();
-        let at = self.position.map_or_else(|| "nowhere".to_owned(), |at| at.to_string());
-        stats.violated(format!("show {}: {what}; the map is at {at}, the last frames {}", self.show, steps.join(", ")));
+        steps.join(", ")
     }
+
+    fn violated(&self, what: &str, frame: &[u8], stats: &mut Stats) {
+        let at = self.position.map_or_else(|| "nowhere".to_owned(), |at| at.to_string());
+        let (show, seats, last) = (self.show, seats(frame), self.last_frames());
+        stats.violated(format!("show {show}: {what}{seats}; the map is at {at}, the last frames {last}"));
+    }
+}
+
+/// Those that a delta is about, the first ones.
+fn seats(frame: &[u8]) -> String {
+    let Ok(SeatFrame::Delta(delta)) = SeatFrame::from_packed(frame) else { return String::new() };
+    let shown: Vec<String> =
+        delta.seats.iter().take(SEATS_SHOWN).map(|(seat, status)| format!("{} {status:?}", seat.0)).collect();
+    format!(", of seats {}", shown.join(", "))
 }
 
 impl fmt::Display for Step {
@@ -240,6 +254,7 @@ impl fmt::Display for Step {
 
 /// Frames that are remembered.
 const STEPS: usize = 8;
+const SEATS_SHOWN: usize = 8;
 
 #[cfg(test)]
 mod tests {
@@ -288,7 +303,7 @@ mod tests {
         assert_eq!((stats.entries, stats.batches, stats.deltas), (3, 2, 3));
         // The gap, and what came after it from before.
         assert_eq!(stats.violations_total, 2, "{:?}", stats.violations);
-        assert!(stats.violations[0].contains("a gap; the map is at 3/12"), "{:?}", stats.violations);
+        assert!(stats.violations[0].contains("a gap, of seats 2 Held; the map is at 3/12"), "{:?}", stats.violations);
         assert!(stats.violations[1].contains("the position went back"), "{:?}", stats.violations);
     }
 }

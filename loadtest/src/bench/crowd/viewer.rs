@@ -227,8 +227,11 @@ impl Viewer {
                 let show = Map::show_of(payload);
                 let map = self.maps.iter_mut().find(|map| show == Some(map.show.get()));
                 let map = map.with_context(|| format!("viewer {number} does not watch show {show:?}"))?;
-                let (now, deltas) = (Instant::now(), stats.deltas);
+                let (now, deltas, known) = (Instant::now(), stats.deltas, stats.violations.len());
                 map.on_frame(payload, now, stats)?;
+                for violation in stats.violations.iter_mut().skip(known) {
+                    *violation = format!("viewer {number}, {violation}");
+                }
                 stats.delta_bytes += if stats.deltas > deltas { length } else { 0 };
                 if !self.live && self.maps.iter().all(|map| map.taken_up.is_some()) {
                     self.live = true;

@@ -7,7 +7,7 @@ use seatwire_protocol::ShowId;
 use tokio_postgres::Client;
 
 use crate::audit::{Check, Sources};
-use crate::provider::deliveries;
+use crate::provider::{Delivery, deliveries};
 use crate::run::report::Payments;
 
 pub(in crate::run) struct Figures {
@@ -32,13 +32,11 @@ impl Figures {
         {
             inbox.insert(row.try_get(0)?, row.try_get(1)?);
         }
-        let mut webhooks = Check::new("accepted_webhooks_are_in_the_inbox", "11 13");
+        let deliveries = deliveries(journal)?;
+        let webhooks = accepted(&deliveries, &inbox);
         let mut duplicated = std::collections::BTreeSet::new();
-        for delivery in deliveries(journal)?.into_iter().filter(|delivery| delivery.accepted > 0) {
-            webhooks.examined(1);
-            let known = inbox.get(&delivery.body_hash[..]);
-            webhooks.expect(known.is_some(), || format!("event {}", delivery.event));
-            if let Some(payment) = known.and_then(Option::as_ref).filter(|_| delivery.accepted > 1) {
+        for delivery in deliveries.iter().filter(|delivery| delivery.accepted > 1) {
+            if let Some(Some(payment)) = inbox.get(&delivery.body_hash[..]) {
                 payments.duplicates_received += u64::from(delivery.accepted) - 1;
                 duplicated.insert(payment.clone());
             }
@@ -46,6 +44,19 @@ impl Figures {
         payments.duplicated = duplicated.len() as u64;
         Ok(Self { payments, webhooks })
     }
+}
+
+/// What was answered with success is in the inbox, by the hash of its body.
+fn accepted(deliveries: &[Delivery], inbox: &BTreeMap<Vec<u8>, Option<String>>) -> Check {
+    let mut webhooks = Check::new("accepted_webhooks_are_in_the_inbox", "11 13");
+    for delivery in deliveries.iter().filter(|delivery| delivery.accepted > 0) {
+        let Delivery { event, body_hash, accepted } = delivery;
+        webhooks.examined(1);
+        let known = inbox.contains_key(&body_hash[..]);
+        let text = || format!("event {event}, accepted {accepted} times, body SHA-256 {}", hex::encode(body_hash));
+        webhooks.expect(known, text);
+    }
+    webhooks
 }
 
 async fn counts(ledger: &Client, show: Option<ShowId>) -> anyhow::Result<Payments> {
@@ -83,3 +94,21 @@ const COUNTS: &str = "
             SELECT FROM payment_events e WHERE e.payment_id = p.id AND e.source = 'webhook' AND e.kind NOT LIKE 'refund%'))
     FROM payments p LEFT JOIN bookings b ON b.id = p.booking_id
     WHERE p.status = 'captured' AND ($1::bigint IS NULL OR b.show_id = $1)";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A planted violation: the inbox has lost one of two that were accepted.
+    #[test]
+    fn an_accepted_webhook_that_is_not_in_the_inbox_is_found_by_its_event() {
+        let delivery = |event: &str, byte, accepted| Delivery { event: event.into(), body_hash: [byte; 32], accepted };
+        let deliveries = [delivery("evt_kept", 1, 3), delivery("evt_lost", 2, 1), delivery("evt_refused", 3, 0)];
+        let mut inbox = BTreeMap::from([(vec![1; 32], None), (vec![2; 32], Some("pay_1".to_owned()))]);
+        assert_eq!(accepted(&deliveries, &inbox).violations, 0);
+        inbox.remove(&vec![2; 32]);
+        let check = accepted(&deliveries, &inbox);
+        assert_eq!((check.examined, check.violations), (2, 1));
+        assert!(check.rows[0].starts_with("event evt_lost, accepted 1 times"), "{:?}", check.rows);
+    }
+}

@@ -49,6 +49,10 @@ impl World {
         Self { stack, show, held, holder, copies: AtomicU32::new(0) }
     }
 
+    pub(super) fn show(&self) -> ShowId {
+        self.show
+    }
+
     pub(super) fn addresses(&self) -> Addresses {
         self.stack.addresses()
     }
