@@ -5,19 +5,22 @@ import { count, h, plural, setText } from "./dom.js";
 const NAMES = { a: "free", h: "held", b: "booked", x: "blocked" };
 const SECTION_SEATS_MAX = 1200;
 
-/** Label and index of every seat. */
+/** Label, name to be spoken, and index of every seat. */
 function named(layout) {
   const labels = new Array(layout.seats);
+  const spoken = new Array(layout.seats);
   const index = new Map();
   for (const section of layout.sections) {
     for (const row of section.rows) {
       row.numbers.forEach((number, k) => {
         labels[row.first + k] = `${row.prefix}${number}`;
+        // With the number that is on the button as a word of its own: who speaks to the page says what is seen.
+        spoken[row.first + k] = `${row.prefix} ${number}`;
         index.set(labels[row.first + k].toUpperCase(), row.first + k);
       });
     }
   }
-  return { labels, index };
+  return { labels, spoken, index };
 }
 
 export class SeatPicker {
@@ -72,7 +75,7 @@ export class SeatPicker {
   #paint() {
     for (const [seat, button] of this.#buttons) {
       const [status, chosen] = [this.#seats[seat] ?? "a", this.#chosen.has(seat)];
-      const name = `${this.labels[seat]}, ${NAMES[status] ?? "unknown"}`;
+      const name = `${this.spoken[seat]}, ${NAMES[status] ?? "unknown"}`;
       if (button.dataset.status !== status) button.dataset.status = status;
       if (button.getAttribute("aria-label") !== name) button.setAttribute("aria-label", name);
       if (button.title !== name) button.title = name;
