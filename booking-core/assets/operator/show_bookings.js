@@ -2,16 +2,17 @@
 
 import { act, read } from "./api.js";
 import { confirm } from "./confirm.js";
-import { h, plural, setText } from "./dom.js";
+import { h, money, plural, setText } from "./dom.js";
 
 export class BookingFinder {
   constructor(context, show) {
     Object.assign(this, context);
     this.show = show;
     this.field = h("input", { id: "find-seat", autocomplete: "off", placeholder: "A5", required: true });
-    this.booking = h("input", { id: "booking-id", autocomplete: "off", spellcheck: "false", pattern: "[0-9a-fA-F\\-]{32,36}", required: true });
+    this.booking = h("input", { id: "booking-id", autocomplete: "off", spellcheck: "false", pattern: "(SEATWIRE:)?[0-9a-fA-F\\-]{32,36}", required: true });
     this.hint = h("p", { class: "muted", role: "status" });
     this.list = h("ol", { class: "history", id: "seat-history" });
+    this.found = h("div", { id: "found-booking", role: "status" });
     this.element = h(
       "section",
       { class: "card", "aria-labelledby": "history-title" },
@@ -19,7 +20,8 @@ export class BookingFinder {
       h("form", { class: "inline", onsubmit: (event) => this.#find(event) }, h("label", {}, h("span", { text: "Seat" }), this.field), h("button", { class: "button", text: "Look up" })),
       this.hint,
       this.list,
-      h("form", { class: "inline", onsubmit: (event) => this.#named(event) }, h("label", {}, h("span", { text: "Booking by its id" }), this.booking), h("button", { class: "button", text: "Cancel booking" })),
+      h("form", { class: "inline", onsubmit: (event) => this.#named(event) }, h("label", {}, h("span", { text: "Booking by its id, or a scanned ticket" }), this.booking), h("button", { class: "button", text: "Show" })),
+      this.found,
     );
   }
 
@@ -51,9 +53,21 @@ export class BookingFinder {
     }
   }
 
-  #named(event) {
+  /** Whether a ticket is good, and what a customer on the phone asks about; of any show. */
+  async #named(event) {
     event.preventDefault();
-    this.#cancel(this.booking.value.trim().replaceAll("-", "").toLowerCase());
+    const id = this.booking.value.trim().replace(/^SEATWIRE:/i, "").replaceAll("-", "").toLowerCase();
+    try {
+      const { booking } = await read(`bookings/${id}`);
+      const { state, labels, show, amount, currency, refunds = [] } = booking;
+      const cancellable = state === "pending" || state === "confirmed";
+      this.found.replaceChildren(
+        h("p", {}, h("strong", { text: `${labels.join(", ")}: ${state}` }), h("span", { class: "muted small", text: ` show ${show}${show === this.show ? "" : ", NOT THIS ONE"}, ${money(amount, currency)}${refunds.map((refund) => `, refund ${refund.state}`).join("")}` })),
+        cancellable ? h("button", { type: "button", class: "button small", onclick: () => this.#cancel(id), text: "Cancel booking" }) : "",
+      );
+    } catch (error) {
+      this.found.replaceChildren(h("p", { class: "problem", text: error.message }));
+    }
   }
 
   async #cancel(id) {
@@ -61,6 +75,8 @@ export class BookingFinder {
     const note = await confirm({ title: `Cancel booking ${name}?`, text: "Its seats go back on sale; if it was paid, the whole amount is refunded and the customer gets a mail.", yes: "Cancel booking", danger: true });
     if (note === null) return;
     const done = await this.doing(`Booking ${name} is cancelled.`, () => act(`bookings/${id}/cancel`, {}, note));
-    if (done) this.#find();
+    if (!done) return;
+    this.found.replaceChildren();
+    this.#find();
   }
 }

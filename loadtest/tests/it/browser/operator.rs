@@ -82,6 +82,11 @@ async fn an_operator_sees_viewers_and_what_he_does_is_on_their_screens() {
     operator.click("#confirm-yes").await;
     operator.sees("#sale-state", "Open").await;
 
+    // A scanned ticket that is none.
+    operator.write("#booking-id", &format!("SEATWIRE:{}", "0".repeat(32))).await;
+    operator.write("#booking-id", "\u{e007}").await;
+    operator.sees("#found-booking", "no such booking").await;
+
     // What can't be undone has to be typed.
     operator.click("#cancel-show").await;
     operator.until("document.querySelector('#confirm-yes').disabled").await;
