@@ -3,6 +3,7 @@
 use seatwire_loadtest::launcher::{Process, Stack, StackOptions};
 use serde_json::Value;
 
+use super::axe::is_accessible;
 use super::driver::Driver;
 use super::window::{Size, Window};
 use super::{CINEMA_ON_SALE, find_show, hold, two_free_seats, watch};
@@ -37,6 +38,7 @@ async fn an_operator_sees_viewers_and_what_he_does_is_on_their_screens() {
     operator.until("document.querySelector('#viewers').textContent === '2'").await;
     operator.until(&format!("document.querySelector('tbody tr').dataset.show === '{show}'")).await;
     operator.picture("operator-overview").await;
+    is_accessible(&operator, "the operator's overview").await;
 
     // Blocked by label: all see it, and the history knows who.
     operator.click(&format!("tr[data-show=\"{show}\"] a")).await;
@@ -66,6 +68,7 @@ async fn an_operator_sees_viewers_and_what_he_does_is_on_their_screens() {
     hold(&viewer, &free).await;
     operator.sees("#holds", &free.join(", ")).await;
     operator.picture("operator-show").await;
+    is_accessible(&operator, "a show for operators").await;
     operator.click("#holds button").await;
     operator.write("#confirm-note", "asked by phone").await;
     operator.picture("operator-confirm").await;
@@ -102,6 +105,7 @@ async fn an_operator_sees_viewers_and_what_he_does_is_on_their_screens() {
     operator.visit("/operator#/queues").await;
     operator.sees("main", "Nothing is parked.").await;
     operator.picture("operator-queues").await;
+    is_accessible(&operator, "queues").await;
     // Nothing of it is at a gateway.
     let reached = "fetch('/operator').then((answer) => { document.body.dataset.reached = answer.status })";
     viewer.value(&format!("void {reached}")).await;
@@ -113,10 +117,11 @@ async fn an_operator_sees_viewers_and_what_he_does_is_on_their_screens() {
     let released = log.lines().find(|line| line.contains("operator released a hold")).expect("a line of the log");
     assert!(released.contains("Ann Bellé") && released.contains("asked by phone"), "{released}");
     assert!(!log.contains(&addresses.secrets.admin), "the token is in the log");
-    // The browser tells of each refusal: the wrong token, and the seat that was blocked already.
-    let expected = |text: &String| text.contains("status of 401") || text.contains("status of 409");
+    // The browser tells of each refusal: the wrong token, the seat that was blocked already, the ticket that is none.
+    let expected =
+        |text: &String| ["401", "404", "409"].iter().any(|status| text.contains(&format!("status of {status}")));
     let complaints = operator.complaints().await;
-    assert!(complaints.iter().all(expected) && complaints.len() == 2, "{complaints:?}");
+    assert!(complaints.iter().all(expected) && complaints.len() == 3, "{complaints:?}");
     for window in [operator, viewer, other] {
         window.close().await;
     }

@@ -4,6 +4,7 @@ use seatwire_loadtest::client::Http;
 use seatwire_loadtest::launcher::{Process, Service, Stack, StackOptions};
 use serde_json::{Value, json};
 
+use super::axe::is_accessible;
 use super::driver::Driver;
 use super::window::{Size, Window};
 use super::{CINEMA_ON_SALE, find_show, hold, two_free_seats, watch};
@@ -47,6 +48,7 @@ async fn who_pays_late_gets_the_seats_or_the_money() {
     lucky.sees("#confirmation-seats", &seats.concat()).await;
     lucky.until("document.querySelector('#ticket-code').naturalWidth > 0").await;
     lucky.picture("late-rescued").await;
+    is_accessible(&lucky, "confirmed").await;
     faster.sees_seats(&seats, "booked").await;
 
     unlucky.click("button[value=success]").await;
@@ -55,9 +57,11 @@ async fn who_pays_late_gets_the_seats_or_the_money() {
     unlucky.until("/[₹$][0-9,.]+ (is on its way back to you|was paid back)/.test(document.querySelector('#refund').textContent)").await;
     unlucky.sees("#refund", "working days").await;
     unlucky.picture("late-refunded").await;
+    is_accessible(&unlucky, "refunded").await;
     unlucky.click("a[href='/#/bookings']:not(nav a)").await;
     unlucky.sees(".booking-card[data-state=expired] .refund", "back").await;
     unlucky.picture("late-refunded-bookings").await;
+    is_accessible(&unlucky, "my bookings").await;
     faster.sees_seats(&taken, "mine").await;
     for window in [lucky, unlucky, faster] {
         assert_eq!(window.complaints().await, Vec::<String>::new());
