@@ -20,7 +20,8 @@ use super::goals::{Goal, Time, float};
 use super::harness::Watch;
 use super::open_loop::{self, Schedule};
 use super::place::Place;
-use super::report::{Audit, Ratios, Report};
+use super::recorder::Recorder;
+use super::report::{Audit, Histograms, Ratios, Report, Series};
 use super::sale::figures::Figures;
 use super::{Common, say};
 use crate::audit::{CapWatch, Caps, Check};
@@ -94,8 +95,8 @@ pub async fn run(args: &HoardingBots, stop: &CancellationToken) -> anyhow::Resul
     let (sources, show) = (place.sources(), place.show);
     let caps = Caps { seats: args.seats_max, holds: args.holds_max };
     let sampler = Sampler::start(CapWatch::new(&sources, show, caps).await?);
-    let crowd = Crowd::gather_at(&place.at, show).await?;
-    let watch = Watch::begin()?;
+    let crowd = Arc::new(Crowd::gather_at(&place.at, show).await?);
+    let (watch, recorder) = (Watch::begin()?, Recorder::of_crowd(&crowd));
     let over = CancellationToken::new();
     let _ends_with_this = over.clone().drop_guard();
     let hoard = Arc::new(Bots {
@@ -125,7 +126,7 @@ pub async fn run(args: &HoardingBots, stop: &CancellationToken) -> anyhow::Resul
     let began = Instant::now();
     let visits = open_loop::play(schedule, &watch.behind, &doors, |number, due| buyers.visit(number, due));
     let (begun, ()) = tokio::join!(visits, open_loop::end_after(length, stop, &doors));
-    let duration_s = watch.seconds();
+    let (duration_s, done) = (watch.seconds(), recorder.end());
     say(&format!("{:.0} s: the last honest buyer has left", began.elapsed().as_secs_f64()));
     let sampled = sampler.end().await?;
     over.cancel();
@@ -184,6 +185,12 @@ pub async fn run(args: &HoardingBots, stop: &CancellationToken) -> anyhow::Resul
         payments: Some(figures.payments),
         ratios: calibration.as_ref().map(|machine| Ratios::of_purchases(machine, &crowd, duration_s)),
         calibration,
+        histograms: Histograms {
+            hold: crowd.hold_times.buckets(),
+            booking: buyers.bookings.buckets(),
+            ..Histograms::default()
+        },
+        series: Some(Series::of(&done, &BTreeMap::new())),
         ..Report::of("hoarding-bots", seed, duration_s, Audit::new(audited, told), harness)
     };
     let report = report.figures(measured).judged(&args.common.limits);

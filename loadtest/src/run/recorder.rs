@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::task::AbortHandle;
 
+use super::live::{Live, Now};
 use super::report::Done;
 use super::sale::shopping::Shopping;
 use crate::crowd::Crowd;
@@ -21,12 +22,22 @@ impl Recorder {
         Self::of(move || Done::of(&shopping.crowd))
     }
 
+    /// Shows it live, too.
     pub(super) fn of_crowd(crowd: &Arc<Crowd>) -> Self {
-        let crowd = Arc::clone(crowd);
-        Self::of(move || Done::of(&crowd))
+        let (crowd, mut live) = (Arc::clone(crowd), Live::begin());
+        Self::of(move || {
+            let done = Done::of(&crowd);
+            live.show(|| Now {
+                levels: vec![("hold errors", crowd.holds().errors)],
+                counts: vec![("granted", done.granted), ("refused", done.refused), ("confirmed", done.confirmed)],
+                times: vec![("hold", crowd.hold_times.spread())],
+                ..Now::default()
+            });
+            done
+        })
     }
 
-    fn of(look: impl Fn() -> Done + Send + Sync + 'static) -> Self {
+    fn of(mut look: impl FnMut() -> Done + Send + 'static) -> Self {
         let done = Arc::<Mutex<Vec<Done>>>::default();
         let seconds = Arc::clone(&done);
         let ticker = tokio::spawn(async move {
@@ -35,7 +46,8 @@ impl Recorder {
             second.tick().await;
             loop {
                 second.tick().await;
-                seconds.lock().unwrap_or_else(PoisonError::into_inner).push(look());
+                let now = look();
+                seconds.lock().unwrap_or_else(PoisonError::into_inner).push(now);
             }
         });
         Self { done, ticker: ticker.abort_handle() }
