@@ -1,5 +1,5 @@
-//! `loadtest run`: one scenario on a private stack or one that runs already, with faults, an audit and a report. Each scenario is a module
-//! with its flags and a function from them to a [`Report`]; what is here they share.
+//! `loadtest run`: one scenario on a private stack or one that runs already, with faults, an audit and a report. Each
+//! scenario is a module with its flags and a function from them to a [`Report`]; what is here they share.
 
 pub mod booking;
 pub mod fan_out;
@@ -44,8 +44,8 @@ pub use show::Output;
 /// Below the flags in `--help`.
 pub const AFTER_HELP: &str = "\
 Every scenario starts a private stack, or takes one that runs (--target), plays on it, waits until it is at rest and audits \
-it. Ctrl-C ends \
-a run with its report, a second one at once. The exit code is 0 only when every goal was reached and the audit is clean. \
+it. Ctrl-C ends a run with its report, a second one at once. The exit code is 0 only when every goal was reached and the \
+audit is clean. \
 How to read a report: docs/LOADTEST.md.";
 
 /// Flags of `loadtest run`.
