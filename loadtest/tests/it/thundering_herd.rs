@@ -3,6 +3,7 @@
 //! again with `SEATWIRE_RUN_SEED`. Times are not judged here.
 
 use clap::Parser as _;
+use seatwire_loadtest::launcher::can_mount;
 use seatwire_loadtest::run::thundering_herd::{self, ThunderingHerd};
 use tokio_util::sync::CancellationToken;
 
@@ -14,23 +15,49 @@ struct Flags {
     run: ThunderingHerd,
 }
 
-const SMALL: [(&str, &str, &str); 9] = [
+const SMALL: [(&str, &str, &str); 8] = [
     ("--viewers", "SEATWIRE_RUN_VIEWERS", "300"),
     ("--processes", "SEATWIRE_RUN_PROCESSES", "2"),
     ("--buyers", "SEATWIRE_RUN_BUYERS", "60"),
     ("--buyers-per-second", "SEATWIRE_RUN_BUYERS_PER_SECOND", "15"),
     ("--hot", "SEATWIRE_RUN_HOT", "60"),
     ("--attempts", "SEATWIRE_RUN_ATTEMPTS", "300"),
-    ("--fault", "SEATWIRE_RUN_FAULT", "kill-gateway,drop-feed+kill-backends,cut-cores,empty-redis"),
     ("--calibrate", "SEATWIRE_RUN_CALIBRATE", "0"),
     ("--max-behind", "SEATWIRE_RUN_MAX_BEHIND", "600s"),
 ];
 
+/// Kinds that no other test fires, as many at the same time as can be.
+const FAULTS: [&str; 10] = [
+    "kill-gateway",
+    "drop-feed+kill-backends",
+    "cut-cores",
+    "empty-redis",
+    "fail-provider+stall-viewers+repeat-feed",
+    "throttle-provider+repeat-commands+scatter-viewers",
+    "repeat-webhooks+exhaust-descriptors",
+    "kill-core-after-webhook",
+    "poison-inbox",
+    "poison-outbox",
+];
+/// Where small disks can be mounted.
+const DISKS: [&str; 2] = ["fill-ledger-disk+kill-gateway", "lose-refund-answers+fill-wal-disk"];
+
+/// Those, unless the run's own variables ask for others.
+fn faults() -> Vec<String> {
+    let variables = ["SEATWIRE_RUN_FAULT", "SEATWIRE_RUN_FAULTS", "SEATWIRE_RUN_FAULTS_PLAN"];
+    if variables.iter().any(|name| std::env::var_os(name).is_some()) {
+        return Vec::new();
+    }
+    let disks = if can_mount() { &DISKS[..] } else { &[] };
+    vec![format!("--fault={}", [&FAULTS[..], disks].concat().join(","))]
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_herd_sees_every_change_and_buys_every_seat_once_whatever_breaks() {
     let small = SMALL.iter().filter(|(_, variable, _)| std::env::var_os(variable).is_none());
-    let flags = small.flat_map(|(flag, _, value)| [*flag, *value]);
-    let flags = Flags::parse_from(["thundering-herd", "--min-each", "1"].into_iter().chain(flags));
+    let small = small.flat_map(|(flag, _, value)| [*flag, *value]).map(str::to_owned);
+    let program = ["thundering-herd", "--min-each", "1"].map(str::to_owned).into_iter();
+    let flags = Flags::parse_from(program.chain(small).chain(faults()));
     let _turn = shop::TURN.lock().await;
     let report = thundering_herd::run(&flags.run, &CancellationToken::new()).await.unwrap();
     println!("{report}");
