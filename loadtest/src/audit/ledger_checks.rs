@@ -24,11 +24,15 @@ pub(super) const CHECKS: &[SqlCheck] = &[
         invariants: "2",
         examined: "bookings",
         violations: "SELECT * FROM (
-                SELECT b.id, b.state, b.seats,
-                    (SELECT count(*) FROM booking_seats l WHERE l.booking_id = b.id) AS listed,
-                    (SELECT count(*) FROM show_seats s WHERE s.booking_id = b.id AND s.status = 'claimed') AS claimed,
-                    (SELECT count(*) FROM show_seats s WHERE s.booking_id = b.id AND s.status = 'booked') AS booked
-                FROM bookings b) counted
+                SELECT b.id, b.state, b.seats, coalesce(l.seats, 0) AS listed,
+                    coalesce(s.claimed, 0) AS claimed, coalesce(s.booked, 0) AS booked
+                FROM bookings b
+                LEFT JOIN (SELECT booking_id, count(*) AS seats FROM booking_seats GROUP BY booking_id) l
+                    ON l.booking_id = b.id
+                LEFT JOIN (
+                    SELECT booking_id, count(*) FILTER (WHERE status = 'claimed') AS claimed,
+                        count(*) FILTER (WHERE status = 'booked') AS booked
+                    FROM show_seats WHERE booking_id IS NOT NULL GROUP BY booking_id) s ON s.booking_id = b.id) counted
             WHERE listed <> seats
                OR claimed <> CASE state WHEN 'PENDING' THEN seats ELSE 0 END
                OR booked <> CASE state WHEN 'CONFIRMED' THEN seats ELSE 0 END",

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
+use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 use tokio_postgres::Transaction;
 
@@ -134,7 +135,7 @@ impl SqlCheck {
                     ARRAY(SELECT row_to_json(offenders)::text FROM offenders LIMIT {ROWS_MAX})",
             self.examined
         );
-        let row = ledger.query_one(&query, &[]).await?;
+        let row = ledger.query_one(&query, &[]).await.with_context(|| format!("check {}", self.name))?;
         Ok(Check {
             name: self.name.into(),
             invariants: self.invariants.into(),
