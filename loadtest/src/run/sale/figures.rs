@@ -61,7 +61,7 @@ fn accepted(deliveries: &[Delivery], inbox: &BTreeMap<Vec<u8>, Option<String>>) 
 }
 
 async fn counts(ledger: &Client, show: Option<ShowId>) -> anyhow::Result<Payments> {
-    let row = ledger.query_one(COUNTS, &[&show.map(ShowId::as_i64)]).await?;
+    let row = ledger.query_one(COUNTS, &[&show.map(ShowId::as_i64)]).await.context("counting payments")?;
     let count = |column: usize| anyhow::Ok(u64::try_from(row.try_get::<_, i64>(column)?)?);
     let (captured, booked, refunded) = (count(0)?, count(1)?, count(2)?);
     Ok(Payments {
@@ -100,4 +100,22 @@ const COUNTS: &str = "
     LEFT JOIN bookings b ON b.id = p.booking_id
     LEFT JOIN told ON told.payment_id = p.id
     LEFT JOIN given ON given.payment_id = p.id
-    WHERE p.status = 'captured'";
+    WHERE p.status = 'captured' AND ($1::bigint IS NULL OR b.show_id = $1)";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A planted violation: the inbox has lost one of two that were accepted.
+    #[test]
+    fn an_accepted_webhook_that_is_not_in_the_inbox_is_found_by_its_event() {
+        let delivery = |event: &str, byte, accepted| Delivery { event: event.into(), body_hash: [byte; 32], accepted };
+        let deliveries = [delivery("evt_kept", 1, 3), delivery("evt_lost", 2, 1), delivery("evt_refused", 3, 0)];
+        let mut inbox = BTreeMap::from([(vec![1; 32], None), (vec![2; 32], Some("pay_1".to_owned()))]);
+        assert_eq!(accepted(&deliveries, &inbox).violations, 0);
+        inbox.remove(&vec![2; 32]);
+        let check = accepted(&deliveries, &inbox);
+        assert_eq!((check.examined, check.violations), (2, 1));
+        assert!(check.rows[0].starts_with("event evt_lost, accepted 1 times"), "{:?}", check.rows);
+    }
+}
