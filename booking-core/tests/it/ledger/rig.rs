@@ -122,10 +122,15 @@ impl Rig {
     }
 
     pub(super) async fn hold(&self, customer: &CustomerId, key: &str, seats: &[u32]) -> HoldId {
+        self.hold_at(&self.holds, customer, key, seats).await
+    }
+
+    /// A hold at a store that need not be the rig's own.
+    pub(super) async fn hold_at(&self, holds: &HoldStore, customer: &CustomerId, key: &str, seats: &[u32]) -> HoldId {
         let seats: Vec<SeatIndex> = seats.iter().copied().map(SeatIndex).collect();
         let key = idempotency_key(key);
         loop {
-            match self.holds.hold(self.show, customer, &key, &seats, None).await.unwrap() {
+            match holds.hold(self.show, customer, &key, &seats, None).await.unwrap() {
                 // The first hold of a show loads it.
                 Err(Refusal::NotReady { retry_after_ms }) => {
                     tokio::time::sleep(Duration::from_millis(retry_after_ms)).await;
