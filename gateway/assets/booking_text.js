@@ -27,13 +27,21 @@ export function refundTexts(booking) {
   );
 }
 
+const WHY_BACK = {
+  cancelled: "This booking was cancelled, so you get back all that you paid for it.",
+  confirmed: "You paid more than once. The seats are yours, and what you paid too much comes back.",
+  expired: "Your payment arrived after the time to pay was over, and the seats could not be given to you any more. You get all of it back.",
+};
+const WRONG_AMOUNT = {
+  confirmed: "A payment was not of the booking's price and comes back whole. The seats are yours.",
+  expired: "The payment was not of the booking's price, so the seats could not be confirmed with it. You get all of it back.",
+};
+
 /** Why money goes back; empty when none does. */
 export function refundReason(booking) {
   if (!booking.refunds?.length) return "";
-  if (booking.state === "expired") return "Your payment arrived after the time to pay was over, and the seats could not be given to you any more. You get all of it back.";
-  if (booking.state === "cancelled") return "This booking was cancelled, so you get back all that you paid for it.";
-  if (booking.state === "confirmed") return "You paid more than once. The seats are yours, and what you paid too much comes back.";
-  return "You get back all that you paid.";
+  const whole = booking.refunds.some(({ amount }) => amount === booking.amount);
+  return (!whole && WRONG_AMOUNT[booking.state]) || WHY_BACK[booking.state] || "You get back all that you paid.";
 }
 
 /** When it arrives, and that nothing has to be done for it; empty when no money goes back. */

@@ -5,7 +5,7 @@ import { test } from "node:test";
 
 import { reference, refundReason, refundTexts, refundTime } from "../booking_text.js";
 
-const booking = (state, ...refunds) => ({ booking: "00112233445566778899aabbccddeeff", state, currency: "INR", refunds: refunds.map((state) => ({ state, amount: 50_000 })) });
+const booking = (state, ...refunds) => ({ booking: "00112233445566778899aabbccddeeff", state, currency: "INR", amount: 50_000, refunds: refunds.map((state) => ({ state, amount: 50_000 })) });
 
 test("without a refund nothing is said of money", () => {
   for (const state of ["pending", "confirmed", "expired", "cancelled"]) {
@@ -21,6 +21,13 @@ test("how much, why and when are told for each way to a refund", () => {
   assert.match(refundTime(booking("expired", "requested")), /within minutes.*working days.*don't have to do anything/);
   assert.doesNotMatch(refundTime(booking("expired", "processed")), /within minutes/);
   assert.match(refundTime(booking("expired", "failed")), /at it again/);
+});
+
+test("a payment of another amount is not called late or double", () => {
+  for (const state of ["expired", "confirmed"]) {
+    assert.match(refundReason({ ...booking(state, "due"), amount: 60_000 }), /not of the booking's price/);
+  }
+  assert.match(refundReason({ ...booking("cancelled", "due"), amount: 60_000 }), /was cancelled/);
 });
 
 test("the reference is short", () => assert.equal(reference(booking("confirmed")), "CCDDEEFF"));
