@@ -8,11 +8,16 @@ use uuid::Uuid;
 
 use super::bookings::uuid;
 use super::payments::Settled;
-use super::queue::{FAILURES_MAX, Queue};
+use super::queue::Queue;
 use super::sql::sql;
 use super::{Conn, Db, DbError, TryError, signed, unsigned};
 
 const OPEN: &str = "state IN ('DUE', 'REQUESTED')";
+/// Definite failures of one refund after which it waits for an operator: some three minutes of [`pause_ms`], so that a
+/// provider's bad moment parks none.
+const FAILURES_MAX: i32 = 8;
+/// The longest pause after a definite failure; below the two minutes from which [`take_due`] takes a time for a clock's step.
+const PAUSE_MAX_MS: u64 = 60_000;
 /// What failed definitely ends its row, so that failures are counted from row to row: see [`failed`].
 const QUEUE: Queue = Queue { table: "refunds", open: OPEN, parked: OPEN };
 
@@ -180,19 +185,19 @@ pub(crate) async fn processed(conn: &mut Conn, refund: Uuid, provider_id: &str) 
 pub(crate) enum Fault {
     /// The provider definitely refused, or the refund failed there.
     Own,
-    /// The provider failed, and repeats that under this key: no reason to give up.
-    Providers,
+    /// The provider failed, and repeats that under this key: no reason to give up. The next key is tried after so long.
+    Providers { wait_ms: u64 },
+}
+
+/// Milliseconds until the next attempt, after so many definite failures before this one.
+fn pause_ms(failures: i32) -> u64 {
+    let doublings = u32::try_from(failures).unwrap_or(0).min(5);
+    (2_000 * 2_u64.pow(doublings)).min(PAUSE_MAX_MS)
 }
 
 /// An attempt came to nothing. The same transaction starts the next one under a new key; after [`FAILURES_MAX`] faults of
 /// its own it waits for an operator. Answers whether it was parked; `None` when the row was finished before.
-pub(crate) async fn failed(
-    conn: &mut Conn,
-    refund: Uuid,
-    error: &str,
-    wait_ms: u64,
-    fault: Fault,
-) -> Result<Option<bool>, TryError> {
+pub(crate) async fn failed(conn: &mut Conn, refund: Uuid, error: &str, fault: Fault) -> Result<Option<bool>, TryError> {
     #[derive(QueryableByName)]
     struct Row {
         #[diesel(sql_type = Text)]
@@ -221,7 +226,10 @@ pub(crate) async fn failed(
         booking: row.booking_id.map(|id| BookingId(*id.as_bytes())),
         amount: unsigned(row.amount)?,
     };
-    let failures = row.failures + i32::from(fault == Fault::Own);
+    let (failures, wait_ms) = match fault {
+        Fault::Own => (row.failures + 1, pause_ms(row.failures)),
+        Fault::Providers { wait_ms } => (row.failures, wait_ms),
+    };
     let next = Attempt { number: row.attempt + 1, failures, wait_ms };
     insert_attempt(conn, &paid, &row.reason, &next).await?;
     Ok(Some(next.is_parked()))

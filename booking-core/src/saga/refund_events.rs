@@ -5,8 +5,6 @@ use super::{Saga, SagaError};
 use crate::db::{Conn, End, TryError, bookings, inbox, payments, refunds};
 use crate::payments::{Refund, RefundStatus};
 
-/// After a definite failure the next attempt waits so long.
-pub(super) const NEXT_ATTEMPT_MS: u64 = 2_000;
 /// The provider has accepted and will tell; it is asked all the same after so long.
 pub(super) const ASK_AGAIN_MS: u64 = 30_000;
 
@@ -54,7 +52,7 @@ async fn transact(conn: &mut Conn, event: i64, refund: &Refund) -> Result<End<To
         (RefundStatus::Failed, true) => {
             refunds::put_off(conn, id, Some(&refund.id), 0, None).await?;
             let error = "the provider says that it failed";
-            refunds::failed(conn, id, error, NEXT_ATTEMPT_MS, refunds::Fault::Own).await?;
+            refunds::failed(conn, id, error, refunds::Fault::Own).await?;
             "refund_failed"
         }
         (RefundStatus::Failed, false) if state == "PROCESSED" => {

@@ -4,7 +4,7 @@
 
 use futures_util::StreamExt;
 
-use super::refund_events::{ASK_AGAIN_MS, NEXT_ATTEMPT_MS};
+use super::refund_events::ASK_AGAIN_MS;
 use super::{Saga, SagaError};
 use crate::db::refunds::{self, DueRefund, Fault};
 use crate::db::{End, bookings};
@@ -83,10 +83,10 @@ impl Saga {
                             refunds::put_off(conn, id, Some(provider_id), ASK_AGAIN_MS, None).await?;
                         }
                         Told::Failed(text) => {
-                            parked = refunds::failed(conn, id, text, NEXT_ATTEMPT_MS, Fault::Own).await?;
+                            parked = refunds::failed(conn, id, text, Fault::Own).await?;
                         }
                         Told::Spent(text) => {
-                            refunds::failed(conn, id, text, pause_ms(tries), Fault::Providers).await?;
+                            refunds::failed(conn, id, text, Fault::Providers { wait_ms: pause_ms(tries) }).await?;
                         }
                         Told::Unknown(text) => {
                             refunds::put_off(conn, id, None, pause_ms(tries), Some(text)).await?;

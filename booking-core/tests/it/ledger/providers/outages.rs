@@ -108,13 +108,13 @@ async fn spent_keys(rig: &Rig) {
         rig.count(failures).await >= 1
     };
     wait_for("a definite no", refused_once).await;
-    assert_eq!(rig.saga.backlog().await.unwrap().refunds_parked, 0, "one definite failure is not five");
+    assert_eq!(rig.saga.backlog().await.unwrap().refunds_parked, 0, "one definite failure is not eight");
     rig.control(json!({"refund": null})).await;
     rig.refund().await;
     assert_eq!(rig.saga.backlog().await.unwrap().refunds, 0);
 }
 
-/// After five attempts an operator has to look, and can start it anew.
+/// After eight attempts an operator has to look, and can start it anew.
 async fn refused_for_good(rig: &Rig) {
     let booking = rig.book("zoe", &[9]).await;
     rig.pay(&booking, json!({"double": 1})).await;
@@ -126,10 +126,10 @@ async fn refused_for_good(rig: &Rig) {
         rig.saga.backlog().await.unwrap().refunds_parked == 1
     };
     wait_for("parking", parked).await;
-    assert_eq!(rig.count("SELECT failures::bigint FROM refunds WHERE parked_at IS NOT NULL").await, 5);
+    assert_eq!(rig.count("SELECT failures::bigint FROM refunds WHERE parked_at IS NOT NULL").await, 8);
     let row = rig.text("SELECT 'refund-' || id FROM refunds WHERE parked_at IS NOT NULL").await;
     assert!(rig.saga.requeue(&row).await.unwrap(), "{row}");
-    // A fresh start is five more tries, not one.
+    // A fresh start is eight more tries, not one.
     rig.saga.refund_once().await.unwrap();
     assert_eq!(rig.saga.backlog().await.unwrap().refunds_parked, 0);
     rig.control(json!({"refund": null})).await;
