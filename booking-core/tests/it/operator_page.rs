@@ -67,10 +67,26 @@ async fn whoever_guesses_is_told_nothing_and_soon_not_even_looked_at() {
         last = request(core.http, "GET", "/admin/backlog", "guess", "").await;
     }
     assert_eq!((last.0, &last.1["code"]), (429, &json!("RATE_LIMITED")), "{last:?}");
-    // Not even looked at: no guess can be told from another. The page itself and health are not behind the token.
+    // This token is short: no guess can be told from another. The page itself and health are not behind the token.
     let right = request(core.http, "GET", "/admin/backlog", SECRET, "").await;
     assert_eq!((right.0, &right.1["message"]), (429, &last.1["message"]));
     assert_eq!(request(core.http, "GET", "/live", "", "").await.0, 200);
+    core.stop();
+}
+
+/// Everybody has one address behind a proxy.
+#[tokio::test]
+async fn guesses_do_not_lock_out_who_has_a_token_that_is_beyond_guessing() {
+    let token = SECRET.repeat(2);
+    let core = Core::alone_with(&[&format!("--admin-token={token}")]).await;
+    let ask = async |token: &str| request(core.http, "GET", "/admin/shows/0", token, "").await.0;
+    for _ in 0..20 {
+        assert_eq!(ask(SECRET).await, 401);
+    }
+    for _ in 0..3 {
+        assert_eq!((ask(SECRET).await, ask("").await), (429, 429));
+        assert_eq!(ask(&token).await, 400, "the right token is heard, and there is no show 0");
+    }
     core.stop();
 }
 

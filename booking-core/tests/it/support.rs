@@ -35,7 +35,11 @@ pub(crate) struct Core {
 impl Core {
     /// A core whose servers are out of reach, for what needs none.
     pub(crate) async fn alone() -> Self {
-        Self::start(&format!("redis://{NOWHERE}"), &format!("postgres://u:p@{NOWHERE}/d"), &[]).await
+        Self::alone_with(&[]).await
+    }
+
+    pub(crate) async fn alone_with(flags: &[&str]) -> Self {
+        Self::start(&format!("redis://{NOWHERE}"), &format!("postgres://u:p@{NOWHERE}/d"), flags).await
     }
 
     pub(crate) async fn start(redis: &str, postgres: &str, flags: &[&str]) -> Self {
@@ -81,7 +85,9 @@ fn config(redis: &str, postgres: &str, flags: &[&str]) -> Config {
         "--razorpay-webhook-secrets=webhook-secret".to_owned(),
         "--checkout-url=http://127.0.0.1:1".to_owned(),
     ];
-    all.extend(["core-secret", "hold-secret", "admin-token"].map(|flag| format!("--{flag}={SECRET}")));
+    let secrets = ["--core-secret=", "--hold-secret=", "--admin-token="].into_iter();
+    let secrets = secrets.filter(|secret| !flags.iter().any(|flag| flag.starts_with(secret)));
+    all.extend(secrets.map(|flag| format!("{flag}{SECRET}")));
     all.extend(flags.iter().map(|flag| (*flag).to_owned()));
     Cli::parse_from(all).serve.check().unwrap()
 }

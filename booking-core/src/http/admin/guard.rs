@@ -1,6 +1,7 @@
 //! Who may pass to the admin routes: whoever has the token. It is compared in time that tells nothing of it, the refusal is
-//! the same whatever was wrong, and an address that was wrong too often in a minute is not even looked at until the
-//! minute is over. Everything that is logged on behalf of an operator carries the name that came with the request.
+//! the same whatever was wrong, and from an address that was wrong too often in a minute nothing is heard until the minute
+//! is over, but for a right token that nobody can guess: behind a proxy everybody has one address. Everything that is logged
+//! on behalf of an operator carries the name that came with the request.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
@@ -18,8 +19,11 @@ use super::Failure;
 use crate::app::App;
 use crate::http::Peer;
 
-/// Wrong tokens of an address in a minute; all that come after are refused unseen.
+/// Wrong tokens of an address in a minute; what comes after is refused, a right token too if it is short: its refusal must
+/// not differ from that of a wrong one, or guessing would go on.
 const WRONG_MAX: u32 = 20;
+/// A token of so many bytes (128 bits in hex) is not found by guessing at any rate: its holder needs no limit on guesses.
+const LONG_TOKEN_BYTES: usize = 32;
 const WINDOW: Duration = Duration::from_secs(60);
 /// Addresses that are remembered; while there are more, no new one is let in.
 const ADDRESSES_MAX: usize = 4_096;
@@ -45,14 +49,17 @@ impl Guard {
 pub(super) async fn check(State(guard): State<Guard>, request: Request, next: Next) -> Response {
     let peer = request.extensions().get::<Peer>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0);
     let wrong = || guard.wrong.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(wait) = wrong().wait(peer, Instant::now()) {
+    let token = request.headers().get(header::AUTHORIZATION).map(|value| value.as_bytes());
+    let token = token.and_then(|value| value.strip_prefix(b"Bearer ")).unwrap_or_default();
+    let is_right = guard.app.config.admin_token.matches(token);
+    let is_beyond_guessing = guard.app.config.admin_token.expose().len() >= LONG_TOKEN_BYTES;
+    let wait = wrong().wait(peer, Instant::now());
+    if let Some(wait) = wait.filter(|_| !(is_right && is_beyond_guessing)) {
         let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
         let error = ErrorBody::new(ErrorCode::RateLimited, "too many wrong tokens; wait a minute");
         return Failure::from(error.retry_after_ms(wait_ms)).into_response();
     }
-    let token = request.headers().get(header::AUTHORIZATION).map(|value| value.as_bytes());
-    let token = token.and_then(|value| value.strip_prefix(b"Bearer ")).unwrap_or_default();
-    if !guard.app.config.admin_token.matches(token) {
+    if !is_right {
         // Who sends none has guessed nothing: a page that was opened by mistake, or a scanner.
         if !token.is_empty() {
             wrong().note(peer, Instant::now());
