@@ -7,6 +7,7 @@
 import { h, setText } from "./dom.js";
 import { money } from "./format.js";
 import { HousePicture } from "./house_picture.js";
+import { MapTools } from "./map_tools.js";
 import { Minimap } from "./minimap.js";
 import { DISPLAY, STATUS_WORDS } from "./seat_art.js";
 import { SeatGrid } from "./seat_grid.js";
@@ -17,8 +18,11 @@ import { Viewport } from "./viewport.js";
 
 const KEYS = { ArrowLeft: "left", ArrowRight: "right", ArrowUp: "up", ArrowDown: "down" };
 const NEAR_SCALE = 2;
-/** Nearer than this a click means a seat. */
+const SCALE_MAX = 4.5;
+/** Nearer than this the click of a mouse means a seat. */
 const AIM_SCALE = 0.8;
+/** Kept free at the right of the whole house, for the buttons. */
+const TOOLS_PX = 56;
 /** What a frame may spend on pictures that are still missing. */
 const FILL_MS = 2;
 /** A zoom that rested so long is over: sharp tiles are painted for it. */
@@ -64,29 +68,16 @@ export class CanvasSeatMap {
       drawRowNames(context, plan, this.painter, this.tiles.scale, ...sight);
     });
     this.minimap = new Minimap(this.house, (x, y) => this.view.centre(x, y, this.view.scale));
-    const tool = (id, label, text, act) => h("button", { id, type: "button", class: "tool", "aria-label": label, title: label, onclick: act }, text);
-    this.element = h(
-      "div",
-      { class: "seat-map-canvas" },
-      this.canvas,
-      this.words,
-      this.minimap.element,
-      this.tip,
-      this.spoken,
-      h(
-        "div",
-        { class: "tools" },
-        tool("zoom-in", "Zoom in", "+", () => this.view.zoom(1.6)),
-        tool("zoom-out", "Zoom out", "−", () => this.view.zoom(1 / 1.6)),
-        tool("zoom-fit", "Whole house", "⤢", () => this.view.fit()),
-      ),
-    );
-    this.element.style.setProperty("--aspect", String((box.right - box.left) / (box.bottom - box.top)));
     this.view = new Viewport(this.canvas, box, {
       changed: () => this.#move(),
-      clicked: (x, y) => this.#clicked(x, y),
+      clicked: (x, y, byTouch) => this.#clicked(x, y, byTouch),
       hovered: (x, y) => this.#hovered(x, y),
+      scaleMax: SCALE_MAX,
+      roomPx: TOOLS_PX,
     });
+    this.tools = new MapTools(this.view);
+    this.element = h("div", { class: "seat-map-canvas" }, this.canvas, this.words, this.minimap.element, this.tip, this.spoken, this.tools.hint, this.tools.element);
+    this.element.style.setProperty("--aspect", String((box.right - box.left) / (box.bottom - box.top)));
     this.canvas.addEventListener("keydown", (event) => this.#pressed(event));
     this.#observer = new ResizeObserver(() => this.#resized());
     this.#observer.observe(this.canvas);
@@ -134,6 +125,8 @@ export class CanvasSeatMap {
 
   #move() {
     this.#moved = true;
+    this.tip.hidden = true;
+    this.tools.moved();
     this.#settled = performance.now() + SETTLED_MS;
     this.#schedule();
   }
@@ -222,7 +215,8 @@ export class CanvasSeatMap {
     context.strokeRect(this.plan.x[this.#cursor] - 0.4, this.plan.y[this.#cursor] - 0.4, 10.8, 10.8);
   }
 
-  #clicked(x, y) {
+  #clicked(x, y, byTouch) {
+    if (this.tools.cameCloser(x, y, byTouch)) return;
     if (this.view.scale < AIM_SCALE) {
       // Too far away to aim at one seat: the first tap comes closer.
       this.view.centre(x, y, NEAR_SCALE);
@@ -261,9 +255,7 @@ export class CanvasSeatMap {
       this.onSeat(this.#cursor);
       // What became of it is known when the map is drawn.
       requestAnimationFrame(() => setText(this.spoken, this.describe(this.#cursor)));
-    } else if (event.key === "+" || event.key === "=") this.view.zoom(1.6);
-    else if (event.key === "-") this.view.zoom(1 / 1.6);
-    else if (event.key === "0") this.view.fit();
+    } else this.tools.pressed(event);
   }
 
   #middleSeat() {

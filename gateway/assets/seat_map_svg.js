@@ -1,45 +1,82 @@
-// The seat map of a small house as SVG: every seat is an element, reachable by pointer, keyboard and screen reader.
+// The seat map of a small house as SVG: every seat is an element, reachable by pointer, keyboard and screen reader. The whole
+// house is in sight at first; a zoom is another viewBox.
 
-import { s } from "./dom.js";
+import { h, s } from "./dom.js";
 import { money } from "./format.js";
+import { MapTools } from "./map_tools.js";
 import { DISPLAY, MARKS, STATUS_WORDS, tierClass } from "./seat_art.js";
+import { SeatGrid } from "./seat_grid.js";
+import { Viewport } from "./viewport.js";
 
 const KEYS = { ArrowLeft: "left", ArrowRight: "right", ArrowUp: "up", ArrowDown: "down" };
 const MARGIN = 22;
 const HEAD = 34;
+const FOOT = 12;
+const SCALE_MAX = 6;
+/** A seat of the whole house is no larger than this on a large screen. */
+const FIT_MAX = 4.4;
+/** From here on the numbers of seats can be read. */
+const NUMBERS_FROM_SCALE = 1.8;
+/** Rows' names are at least so large on the screen. */
+const ROW_NAME_PX = 9;
+/** A click so near to a seat means it. */
+const SLACK_PX = 3;
 
 export class SvgSeatMap {
   #seats = [];
   #display;
   #current = 0;
+  #frame = 0;
+  #observer;
 
   constructor(plan, onSeat) {
     this.plan = plan;
     this.onSeat = onSeat;
     this.#display = new Uint8Array(plan.count).fill(255);
     const { left, top, right, bottom } = plan.box;
-    const width = right - left + 2 * MARGIN;
-    const height = bottom - top + HEAD + 8;
+    const box = { left: left - MARGIN, top: top - HEAD, right: right + MARGIN, bottom: bottom + FOOT };
+    this.grid = new SeatGrid(plan);
     this.svg = s("svg", {
       class: "seat-map-svg",
-      viewBox: `${left - MARGIN} ${top - HEAD} ${width} ${height}`,
+      viewBox: `${box.left} ${box.top} ${box.right - box.left} ${box.bottom - box.top}`,
       role: "group",
-      "aria-label": "Seat map. Arrow keys move, Enter chooses.",
+      "aria-label": "Seat map. Arrow keys move, Enter chooses, plus and minus zoom.",
     });
-    // A seat is never smaller than a finger: narrow screens scroll the map sideways instead.
-    this.svg.style.minWidth = `${Math.round(width * 2.5)}px`;
-    this.svg.style.maxWidth = `${Math.round(width * 4.4)}px`;
+    this.svg.style.setProperty("--aspect", String((box.right - box.left) / (box.bottom - box.top)));
     this.svg.append(this.#head(), ...this.#rowNames());
     for (let seat = 0; seat < plan.count; seat += 1) this.#seats.push(this.#seat(seat));
     this.svg.append(...this.#seats.map(({ node }) => node));
-    this.svg.addEventListener("click", (event) => this.#clicked(event));
+    this.view = new Viewport(this.svg, box, {
+      changed: () => this.#schedule(),
+      clicked: (x, y, byTouch) => this.#clicked(x, y, byTouch),
+      scaleMax: SCALE_MAX,
+      fitMax: FIT_MAX,
+      calmWheel: true,
+    });
+    this.tools = new MapTools(this.view);
+    // Clicks of pointers are the viewport's; one of no pointer comes from an assistive technology.
+    this.svg.addEventListener("click", (event) => event.detail === 0 && this.#choose(event.target.closest?.("[data-seat]")?.dataset.seat));
     this.svg.addEventListener("keydown", (event) => this.#pressed(event));
     this.#setCurrent(0);
-    this.element = document.createElement("div");
-    this.element.className = "seat-map-scroll";
-    this.element.append(this.svg);
-    // Where the map is wider than the screen, its middle is seen first.
-    requestAnimationFrame(() => (this.element.scrollLeft = (this.element.scrollWidth - this.element.clientWidth) / 2));
+    this.element = h("div", { class: "seat-map-frame" }, this.svg, h("div", { class: "tools-row" }, this.tools.hint, this.tools.element));
+    this.#observer = new ResizeObserver(([{ contentRect }]) => contentRect.width > 0 && this.view.resize(contentRect.width, contentRect.height));
+    this.#observer.observe(this.svg);
+  }
+
+  #schedule() {
+    if (!this.#frame) this.#frame = requestAnimationFrame(() => this.#look());
+  }
+
+  /** Shows what the viewport says. */
+  #look() {
+    cancelAnimationFrame(this.#frame);
+    this.#frame = 0;
+    const { left, top, width, height, scale } = this.view;
+    this.svg.setAttribute("viewBox", `${left} ${top} ${width / scale} ${height / scale}`);
+    this.svg.style.setProperty("--row-name", `${Math.max(4.4, ROW_NAME_PX / scale)}px`);
+    this.svg.classList.toggle("without-numbers", scale < NUMBERS_FROM_SCALE);
+    this.svg.classList.toggle("can-pan", !this.view.isWhole);
+    this.tools.moved();
   }
 
   #head() {
@@ -105,11 +142,17 @@ export class SvgSeatMap {
     node.setAttribute("aria-label", `Seat ${plan.label(seat)}, ${plan.tierOf(seat)?.name ?? ""} ${price}, ${STATUS_WORDS[name]}`);
   }
 
-  #clicked(event) {
-    const seat = event.target.closest?.("[data-seat]")?.dataset.seat;
-    if (seat === undefined) return;
+  #clicked(x, y, byTouch) {
+    if (this.tools.cameCloser(x, y, byTouch)) return;
+    this.#choose(this.grid.at(x, y, SLACK_PX / this.view.scale));
+  }
+
+  #choose(seat) {
+    if (seat === undefined || seat === null) return;
     this.#setCurrent(Number(seat));
-    this.onSeat(Number(seat));
+    // Arrow keys go on from here.
+    this.#seats[this.#current].node.focus({ preventScroll: true });
+    this.onSeat(this.#current);
   }
 
   #pressed(event) {
@@ -119,8 +162,9 @@ export class SvgSeatMap {
     } else if (KEYS[event.key]) {
       event.preventDefault();
       this.#setCurrent(this.plan.neighbour(this.#current, KEYS[event.key]));
+      this.reveal([this.#current]);
       this.#seats[this.#current].node.focus();
-    }
+    } else this.tools.pressed(event);
   }
 
   /** One seat is in the tab order at a time; arrow keys move it. */
@@ -130,10 +174,19 @@ export class SvgSeatMap {
     this.#seats[seat]?.node.setAttribute("tabindex", "0");
   }
 
-  /** Brings seats into view. */
+  /** Brings seats into sight, within the map. */
   reveal(seats) {
-    this.#seats[seats[0]]?.node.scrollIntoView({ block: "nearest", inline: "center" });
+    const [seat] = seats;
+    if (seat === undefined) return;
+    const x = this.plan.x[seat];
+    const y = this.plan.y[seat];
+    if (this.view.shows(x - 5, y - 5, x + 15, y + 15)) return;
+    this.view.centre(x + 5, y + 5, this.view.scale);
+    this.#look();
   }
 
-  destroy() {}
+  destroy() {
+    cancelAnimationFrame(this.#frame);
+    this.#observer.disconnect();
+  }
 }

@@ -53,6 +53,7 @@ const FILES: &[(&str, &str, &[u8])] = &[
     page_file!("icon.svg", SVG),
     page_file!("index.html", HTML),
     page_file!("layout.js", SCRIPT),
+    page_file!("map_tools.js", SCRIPT),
     page_file!("minimap.js", SCRIPT),
     page_file!("notice.js", SCRIPT),
     page_file!("payment_phase.js", SCRIPT),

@@ -59,6 +59,9 @@ impl Window {
         if matches!(size, Size::Phone) {
             let phone = json!({ "width": 390, "height": 844, "deviceScaleFactor": 2, "mobile": true });
             window.devtools("Emulation.setDeviceMetricsOverride", phone).await;
+            window
+                .devtools("Emulation.setTouchEmulationEnabled", json!({ "enabled": true, "maxTouchPoints": 5 }))
+                .await;
         }
         window
     }
@@ -102,6 +105,23 @@ impl Window {
     /// Runs a script in every document from now on, before the document's own.
     pub(crate) async fn before_each(&self, script: &str) {
         self.devtools("Page.addScriptToEvaluateOnNewDocument", json!({ "source": script })).await;
+    }
+
+    /// What the customer's system prefers, such as a dark colour scheme; nothing: as it was.
+    pub(crate) async fn prefer(&self, features: &[(&str, &str)]) {
+        let features: Vec<_> = features.iter().map(|(name, value)| json!({ "name": name, "value": value })).collect();
+        self.devtools("Emulation.setEmulatedMedia", json!({ "features": features })).await;
+    }
+
+    /// Touches the screen: each step says where the fingers are, and at the end they are lifted.
+    pub(crate) async fn touch(&self, steps: &[Vec<(f64, f64)>]) {
+        for (at, fingers) in steps.iter().enumerate() {
+            let points: Vec<_> =
+                fingers.iter().enumerate().map(|(id, (x, y))| json!({ "id": id, "x": x, "y": y })).collect();
+            let kind = if at == 0 || steps[at - 1].len() < fingers.len() { "touchStart" } else { "touchMove" };
+            self.devtools("Input.dispatchTouchEvent", json!({ "type": kind, "touchPoints": points })).await;
+        }
+        self.devtools("Input.dispatchTouchEvent", json!({ "type": "touchEnd", "touchPoints": [] })).await;
     }
 
     /// Opens another tab of the same customer and goes there; answers how to come back.
