@@ -33,6 +33,9 @@ export const plural = (n, one, many = `${one}s`) => `${count(n)} ${n === 1 ? one
 
 export const when = (ms) => new Date(ms).toLocaleString("en-GB", { weekday: "short", day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
 
+/** To the second, for what is compared with logs. */
+export const whenExactly = (iso) => new Date(iso).toLocaleString("en-GB", { dateStyle: "medium", timeStyle: "medium" });
+
 /** Minor units with the currency's own number of decimals. */
 export function money(minor, currency) {
   const format = new Intl.NumberFormat("en", { style: "currency", currency });

@@ -69,14 +69,13 @@ class Show {
   }
 
   async read() {
-    const overview = read(`overview?q=${this.show}`);
-    const [state, seats, holds, sales] = await Promise.all([read(this.path), read(`${this.path}/seats`), read(`${this.path}/holds`), read(`${this.path}/sales`)]);
+    const places = [this.path, `${this.path}/seats`, `${this.path}/holds`, `${this.path}/sales`, `overview?q=${this.show}`];
+    const [state, seats, holds, sales, { shows }] = await Promise.all(places.map(read));
     if (this.#layout !== seats.layout_version) {
       const layout = await read(`${this.path}/layout`);
       this.picker.layoutIs(layout);
       this.#layout = seats.layout_version;
     }
-    const { shows } = await overview;
     return () => this.#draw({ state, seats, holds, sales, info: shows.find(({ show }) => show === this.show) });
   }
 
@@ -134,7 +133,7 @@ class Show {
 
   async #sale(state) {
     const open = state === "open";
-    const note = await confirm({ title: open ? "Open the sale?" : "Close the sale?", text: open ? "Customers can hold and book from this moment." : "No new holds and bookings; payments that are under way come back as refunds.", yes: open ? "Open sale" : "Close sale" });
+    const note = await confirm({ title: open ? "Open the sale?" : "Close the sale?", text: open ? "Customers can hold and book from this moment." : "No new holds and bookings. Who is at the checkout can still pay in time; what is paid later comes back as a refund.", yes: open ? "Open sale" : "Close sale" });
     if (note !== null) await this.doing(`The sale of show ${this.show} is ${state}.`, () => act(`${this.path}/sale`, { state }, note));
   }
 

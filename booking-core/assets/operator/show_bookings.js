@@ -2,7 +2,7 @@
 
 import { act, read } from "./api.js";
 import { confirm } from "./confirm.js";
-import { h, money, plural, setText } from "./dom.js";
+import { h, money, plural, setText, whenExactly } from "./dom.js";
 
 export class BookingFinder {
   constructor(context, show) {
@@ -42,7 +42,7 @@ export class BookingFinder {
             "li",
             {},
             h("span", { text: `${change.from_status} → ${change.to_status}` }),
-            h("span", { class: "muted small", text: ` ${change.changed_at.slice(0, 19).replace("T", " ")}, ${change.reason}, by ${change.actor}` }),
+            h("span", { class: "muted small", text: ` ${whenExactly(change.changed_at)}, ${change.reason}, by ${change.actor}` }),
             first && h("span", { class: "actions" }, h("span", { class: "muted small", text: `booking …${id.slice(-8).toUpperCase()}` }), h("button", { type: "button", class: "button small", onclick: () => this.#cancel(id), text: "Cancel booking" })),
           );
         }),
