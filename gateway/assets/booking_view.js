@@ -6,7 +6,7 @@ import { reference, refundReason, refundTexts, refundTime } from "./booking_text
 import { checkoutAddress } from "./checkout.js";
 import { Countdown } from "./countdown.js";
 import { h } from "./dom.js";
-import { clock, day, list, money, plural, time } from "./format.js";
+import { clock, dayAndTime, list, money, plural } from "./format.js";
 import { PHASES, phaseAfter, UNPAID } from "./payment_phase.js";
 import { refusalText } from "./refusal.js";
 import { TicketCode } from "./ticket_code.js";
@@ -32,7 +32,8 @@ class BookingView {
     this.phases = phases;
     this.element = h("section", { class: "page narrow", "aria-live": "polite" });
     this.left = h("span", { class: "hold-time", role: "timer", "aria-live": "off" });
-    this.countdown = new Countdown((ms) => (this.left.textContent = ms > 0 ? clock(ms) : "0:00"));
+    this.reserved = h("p", { class: "muted" });
+    this.countdown = new Countdown((ms) => this.#tick(ms));
     this.stop = this.client.on("push", (push) => {
       if (push.p === "reread") this.ask();
       if (push.p === "booking" && push.booking.booking === id) this.#is(push.booking);
@@ -84,6 +85,13 @@ class BookingView {
     if (!this.#gone) this.#draw();
   }
 
+  #tick(ms) {
+    if (ms > 0) {
+      this.left.textContent = clock(ms);
+      if (!this.reserved.contains(this.left)) this.reserved.replaceChildren("Your seats stay reserved for payment for ", this.left, ".");
+    } else this.reserved.textContent = "The time to pay is over. If you paid, you get the seats or your money back.";
+  }
+
   #waiting() {
     this.#draw();
     clearTimeout(this.#phaseTimer);
@@ -112,7 +120,7 @@ class BookingView {
     return h(
       "dl",
       { class: "summary" },
-      show.movie && row("Show", `${show.movie}, ${day(show.starts_at_ms)}, ${time(show.starts_at_ms)}`),
+      show.movie && row("Show", `${show.movie}, ${dayAndTime(show.starts_at_ms)}`),
       show.theater && row("Where", `${show.theater}, ${show.screen}, ${show.city}`),
       row(booking.labels.length === 1 ? "Seat" : "Seats", list(booking.labels), "booking-seats"),
       row("Amount", money(booking.amount, booking.currency)),
@@ -130,7 +138,7 @@ class BookingView {
       h("h1", { id: "booking-title", text: phase.title }),
       h("p", { class: "lead", text: phase.text }),
       booking && this.#summary(),
-      booking && h("p", { class: "muted" }, "Your seats stay reserved for payment for ", this.left, "."),
+      booking && this.reserved,
       h(
         "div",
         { class: "actions centred" },

@@ -5,7 +5,7 @@ import { reference, refundTexts, refundTime, STATE_WORDS } from "./booking_text.
 import { checkoutAddress } from "./checkout.js";
 import { newKey } from "./seatwire/client.js";
 import { h } from "./dom.js";
-import { day, list, money, time } from "./format.js";
+import { dayAndTime, list, money } from "./format.js";
 import { refusalText } from "./refusal.js";
 
 /** How often a list with something under way is read again. */
@@ -96,7 +96,7 @@ class BookingsView {
         h("h2", {}, h("a", { href: `/#/booking/${booking.booking}`, text: show?.movie ?? `Show ${booking.show}` })),
         h("span", { class: "state", "data-state": booking.state, text: STATE_WORDS[booking.state] ?? STATE_WORDS.unknown }),
       ),
-      show && h("p", { class: "muted", text: `${show.theater}, ${show.screen}, ${show.city} · ${day(show.starts_at_ms)}, ${time(show.starts_at_ms)}` }),
+      show && h("p", { class: "muted", text: `${show.theater}, ${show.screen}, ${show.city} · ${dayAndTime(show.starts_at_ms)}` }),
       h("p", { class: "hold-line" }, h("strong", { text: list(booking.labels) }), h("span", { class: "price", text: money(booking.amount, booking.currency) })),
       refundTexts(booking).map((text) => h("p", { class: "refund", text })),
       refundTime(booking) && h("p", { class: "muted small", text: refundTime(booking) }),

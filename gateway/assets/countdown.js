@@ -29,5 +29,6 @@ export class Countdown {
 
   stop() {
     clearTimeout(this.#timer);
+    this.#endsAt = 0;
   }
 }

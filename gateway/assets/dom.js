@@ -25,11 +25,6 @@ export function s(tag, props, ...children) {
   return fill(document.createElementNS(SVG, tag), props, children);
 }
 
-/** Shows or hides an element. */
-export function setHidden(node, hidden) {
-  node.hidden = hidden;
-}
-
 /** Sets text only when it differs, so that live regions are not read again. */
 export function setText(node, text) {
   if (node.textContent !== text) node.textContent = text;

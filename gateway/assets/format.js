@@ -16,11 +16,19 @@ export function clock(ms) {
   return hours > 0 ? `${hours}:${pad(minutes)}:${pad(seconds % 60)}` : `${minutes}:${pad(seconds % 60)}`;
 }
 
-/** A longer wait in words: "2 days 3 h", else as a clock. */
+/** What a countdown shows: a clock, or "2 d 3 h" when it is long. */
 export function wait(ms) {
   const hours = Math.floor(ms / 3600000);
   if (hours < 24) return clock(ms);
   return `${Math.floor(hours / 24)} d ${hours % 24} h`;
+}
+
+/** A duration within a sentence, rounded up: "42 seconds", "4 minutes". */
+export function span(ms) {
+  const seconds = Math.max(1, Math.ceil(ms / 1000));
+  if (seconds < 100) return plural(seconds, "second");
+  const minutes = Math.ceil(seconds / 60);
+  return minutes < 100 ? plural(minutes, "minute") : plural(Math.ceil(minutes / 60), "hour");
 }
 
 export function day(ms) {
@@ -36,6 +44,10 @@ export function dayKey(ms) {
 
 export function time(ms) {
   return new Date(ms).toLocaleTimeString("en", { hour: "2-digit", minute: "2-digit", hour12: false });
+}
+
+export function dayAndTime(ms) {
+  return `${day(ms)}, ${time(ms)}`;
 }
 
 /** "A1, A2 and A3". */

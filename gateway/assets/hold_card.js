@@ -29,12 +29,14 @@ export class HoldCard {
       h("label", {}, h("span", { text: "E-mail for the tickets" }), this.email),
       h("div", { class: "actions" }, this.payButton, this.extendButton, this.releaseButton),
     );
+    this.notOnSale = h("p", { hidden: true, text: "The sale is not open any more, so these seats can't be booked now." });
     this.element = h(
       "section",
-      { class: "card hold", "aria-label": "Held for you" },
+      { class: "card hold" },
       h("div", { class: "card-head" }, h("h2", {}, "Held for you"), this.time),
       h("span", { class: "hold-bar", "aria-hidden": "true" }, this.bar),
       h("p", { class: "hold-line" }, this.labels, this.amount),
+      this.notOnSale,
       this.form,
       this.spoken,
     );
@@ -52,7 +54,9 @@ export class HoldCard {
     const { plan } = this.view;
     const told = this.hold !== hold;
     this.hold = hold;
-    setText(this.labels, list(hold.seats.map(this.view.label)));
+    const labels = list(hold.seats.map(this.view.label));
+    setText(this.labels, labels);
+    this.element.setAttribute("aria-label", `Held for you: ${labels}`);
     setText(this.amount, plan ? money(plan.total(hold.seats), plan.currency) : "");
     if (plan && !this.busyNow) setText(this.payButton, `Pay ${money(plan.total(hold.seats), plan.currency)}`);
     this.extendButton.hidden = hold.extensions_left === 0;
@@ -80,8 +84,10 @@ export class HoldCard {
   #enable() {
     const able = this.view.client.state === "live" && !this.busyNow;
     const browsing = this.hold?.phase === "browse";
-    this.payButton.disabled = !able;
-    this.extendButton.disabled = !able || !browsing;
+    const onSale = this.view.state.sale !== "closed" && this.view.state.sale !== "before";
+    this.notOnSale.hidden = onSale;
+    this.payButton.disabled = !able || !onSale;
+    this.extendButton.disabled = !able || !browsing || !onSale;
     this.releaseButton.disabled = !able || !browsing;
   }
 

@@ -16,7 +16,7 @@ export class PendingCard {
     this.look = h("a", { class: "button quiet" }, "Details");
     this.element = h(
       "section",
-      { class: "card hold pending", "aria-label": "Waiting for your payment" },
+      { class: "card hold pending" },
       h("div", { class: "card-head" }, h("h2", {}, "Waiting for your payment"), this.time),
       h("p", { class: "hold-line" }, this.labels, this.amount),
       h("div", { class: "actions" }, this.pay, this.look),
@@ -26,6 +26,7 @@ export class PendingCard {
 
   update(booking) {
     setText(this.labels, list(booking.labels));
+    this.element.setAttribute("aria-label", `Waiting for your payment: ${list(booking.labels)}`);
     setText(this.amount, money(booking.amount, booking.currency));
     this.look.href = `/#/booking/${booking.booking}`;
     const url = checkoutAddress(booking);

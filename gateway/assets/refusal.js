@@ -1,6 +1,6 @@
 // What a refusal means, in words for the customer.
 
-import { list, wait, plural } from "./format.js";
+import { list, plural, span, wait } from "./format.js";
 
 const SEAT_REASONS = {
   held: ["is held by someone else", "are held by someone else"],
@@ -12,7 +12,7 @@ const SEAT_REASONS = {
 };
 
 /** "A5 is held by someone else. B1 and B2 are already sold." */
-export function seatReasons(conflicts, label) {
+function seatReasons(conflicts, label) {
   const byReason = Map.groupBy
     ? Map.groupBy(conflicts, (c) => c.reason)
     : conflicts.reduce((map, c) => map.set(c.reason, [...(map.get(c.reason) ?? []), c]), new Map());
@@ -52,7 +52,7 @@ export function refusalText(error, label = (seat) => `#${seat}`) {
     case "SALE_CLOSED":
       return "The sale of this show is closed.";
     case "COOL_DOWN":
-      return `${seats || "Several of your bookings were left unpaid."} Please wait ${wait(body.retry_after_ms ?? 0)}${seats ? ", or choose other seats" : " and try again"}.`;
+      return `${seats || "Several of your bookings were left unpaid."} Please wait ${span(body.retry_after_ms ?? 0)}${seats ? ", or choose other seats" : " and try again"}.`;
     case "IN_PAYMENT":
       return "These seats are already being paid for.";
     case "GONE":
@@ -67,8 +67,8 @@ export function refusalText(error, label = (seat) => `#${seat}`) {
       return "The server did not answer in time. Nothing is lost: please try again.";
     case "RATE_LIMITED":
       return body.limit
-        ? `You placed ${body.limit} holds within a short time. The next one is possible in ${wait(body.retry_after_ms ?? 0)}; what you hold stays yours.`
-        : `That was a little fast. Please try again in ${wait(body.retry_after_ms ?? 1000)}.`;
+        ? `You placed ${body.limit} holds within a short time. The next one is possible in ${span(body.retry_after_ms ?? 0)}; what you hold stays yours.`
+        : `That was a little fast. Please try again in ${span(body.retry_after_ms ?? 1000)}.`;
     case "NOT_READY":
     case "OVERLOADED":
     case "UNAVAILABLE":

@@ -8,7 +8,7 @@ import { nearestFree } from "./alternative.js";
 import { list, money, plural } from "./format.js";
 import { refusalText } from "./refusal.js";
 
-export const CHOSEN_MAX = 10;
+const CHOSEN_MAX = 10;
 /** Time for a push to say that a seat is the customer's own, before anybody asks. */
 const PUSH_MS = 300;
 const ASK_AGAIN_MS = 2000;

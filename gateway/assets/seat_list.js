@@ -3,7 +3,7 @@
 
 import { h, setText } from "./dom.js";
 import { money, plural } from "./format.js";
-import { DISPLAY, STATUS_WORDS, tierClass } from "./seat_art.js";
+import { ASKING, CHOSEN, DISPLAY, MINE, STATUS_WORDS, tierClass } from "./seat_art.js";
 
 const COUNT_EVERY_MS = 1000;
 
@@ -69,13 +69,29 @@ export class SeatList {
     const { name } = this.plan.sections[this.#section];
     setText(this.title, `${name ? `Section ${name}, row` : "Row"} ${row.name}`);
     for (let seat = row.first; seat < row.first + row.count; seat += 1) {
-      if (this.free.checked && ![0, 4, 5, 6].includes(this.#codes[seat])) continue;
+      if (this.free.checked && !this.#isFree(seat)) continue;
       this.#buttons.set(seat, this.#button(seat));
     }
     this.seats.replaceChildren(...[...this.#buttons.values()].map(({ node }) => h("li", {}, node)));
     setText(this.note, this.#buttons.size === 0 ? "No seat of this row is free." : "");
     this.note.hidden = this.#buttons.size > 0;
     for (const seat of this.#buttons.keys()) this.#say(seat);
+  }
+
+  /** Free, or the customer's own. */
+  #isFree(seat) {
+    return [0, MINE, CHOSEN, ASKING].includes(this.#codes[seat]);
+  }
+
+  /** Seats that came free since the row was filled are in the list too; those that went stay, and say so. */
+  #fillUp() {
+    const row = this.plan.rows[this.#row];
+    if (!row || !this.free.checked) return;
+    const missing = Array.from({ length: row.count }, (_, k) => row.first + k).some((seat) => this.#isFree(seat) && !this.#buttons.has(seat));
+    if (!missing) return;
+    const focused = this.seats.contains(document.activeElement) ? document.activeElement.dataset.seat : null;
+    this.#fill();
+    this.#buttons.get(Number(focused ?? -1))?.node.focus();
   }
 
   #button(seat) {
@@ -113,6 +129,7 @@ export class SeatList {
     if (!this.#timer && this.element.isConnected) {
       this.#timer = setTimeout(() => {
         this.#timer = 0;
+        this.#fillUp();
         this.#count();
       }, this.counted ? COUNT_EVERY_MS : 0);
     }

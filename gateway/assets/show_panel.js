@@ -2,10 +2,12 @@
 
 import { Countdown } from "./countdown.js";
 import { h, s, setText } from "./dom.js";
-import { list, money, plural, wait } from "./format.js";
+import { dayAndTime, list, money, plural, wait } from "./format.js";
 import { HoldCard } from "./hold_card.js";
 import { PendingCard } from "./pending_card.js";
 import { MARKS, tierClass } from "./seat_art.js";
+
+const MINUTE_MS = 60000;
 
 export class ShowPanel {
   #holds = new Map();
@@ -16,7 +18,9 @@ export class ShowPanel {
     this.view = view;
     this.opening = h("p", { class: "opening-time", id: "opening-countdown" });
     this.openingNote = h("p", { class: "muted" });
-    this.openingCard = h("section", { class: "card opening", hidden: true }, h("h2", { id: "sale-title" }, "The sale has not opened"), this.opening, this.openingNote);
+    this.saleTitle = h("h2", { id: "sale-title" });
+    this.openingCard = h("section", { class: "card opening", hidden: true }, this.saleTitle, this.opening, this.openingNote);
+    this.soldOut = h("section", { class: "card", id: "sold-out", hidden: true }, h("h2", {}, "No seats left"), h("p", { class: "muted" }, "Stay here if you like: seats whose hold runs out, or whose booking is cancelled, are back on this map at once."));
     this.countdown = new Countdown((left) => setText(this.opening, left > 0 ? wait(left) : "Opening…"));
     this.cards = h("div", { class: "cards" });
     this.seats = h("ul", { class: "chosen-list" });
@@ -34,7 +38,7 @@ export class ShowPanel {
     );
     this.best = h("form", { class: "card best", hidden: true, onsubmit: (event) => this.#holdBest(event) });
     this.legend = h("section", { class: "card legend", "aria-labelledby": "legend-title" });
-    this.element = h("aside", { class: "panel", "aria-label": "Your seats" }, this.openingCard, this.cards, this.choice, this.best, this.legend);
+    this.element = h("aside", { class: "panel", "aria-label": "Your seats" }, this.openingCard, this.cards, this.soldOut, this.choice, this.best, this.legend);
   }
 
   planIs(plan) {
@@ -80,13 +84,24 @@ export class ShowPanel {
     this.view.choice.hold({ count: Number(this.best.elements.count.value), ...(tier === "" ? {} : { tier: Number(tier) }) });
   }
 
+  /** Milliseconds that the countdown to the opening shows; 0 when there is none. */
+  get opensInMs() {
+    return this.opening.hidden ? 0 : this.countdown.remainingMs;
+  }
+
   saleIs(sale, opensInMs) {
+    const before = sale === "before";
     this.openingCard.hidden = sale === "open";
-    setText(this.openingCard.querySelector("#sale-title"), sale === "before" ? "The sale opens in" : "The sale is closed");
-    setText(this.openingNote, sale === "before" ? "Stay here: the map opens by itself, for everybody at once." : "Seats of this show can no longer be bought.");
-    this.opening.hidden = sale !== "before";
-    if (sale === "before" && opensInMs > 0) this.countdown.set(opensInMs);
-    else this.countdown.stop();
+    this.opening.hidden = !before;
+    setText(this.saleTitle, before ? "The sale opens in" : "The sale is closed");
+    if (before && opensInMs > 0) this.countdown.set(opensInMs);
+    else {
+      this.countdown.stop();
+      setText(this.opening, "Soon");
+    }
+    const at = before && opensInMs > 0 ? Math.round((Date.now() + opensInMs) / MINUTE_MS) * MINUTE_MS : 0;
+    const when = at ? `${dayAndTime(at)}. ` : "";
+    setText(this.openingNote, before ? `${when}Stay here: the map opens by itself, for everybody at once.` : "Seats of this show can no longer be bought.");
   }
 
   busy(busy) {
@@ -106,8 +121,11 @@ export class ShowPanel {
     this.#drawCards(this.#pending, view.own.pending, (booking) => booking.booking, PendingCard);
     [...this.#holds.values()].forEach((card, index) => card.numberIs(index));
     const open = view.state.sale === "open";
-    this.choice.hidden = !open || !view.plan || (view.choice.seats.size === 0 && this.#holds.size > 0);
-    this.best.hidden = !open || !view.plan || this.#holds.size > 0;
+    const hasChoice = view.choice.seats.size > 0;
+    const soldOut = open && view.state.loaded && !hasChoice && !view.state.statuses.includes(0);
+    this.soldOut.hidden = !soldOut || this.#holds.size > 0;
+    this.choice.hidden = !open || !view.plan || soldOut || (!hasChoice && this.#holds.size > 0);
+    this.best.hidden = !open || !view.plan || soldOut || this.#holds.size > 0;
     this.#drawChoice(open);
   }
 

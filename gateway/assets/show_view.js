@@ -2,7 +2,7 @@
 
 import { fetchLayout } from "./api.js";
 import { h, setText } from "./dom.js";
-import { day, list, time } from "./format.js";
+import { dayAndTime, list, span } from "./format.js";
 import { Plan } from "./layout.js";
 import { holdEndText, refusalText } from "./refusal.js";
 import { ASKING, CHOSEN, MINE } from "./seat_art.js";
@@ -13,6 +13,8 @@ import { SvgSeatMap } from "./seat_map_svg.js";
 import { ShowPanel } from "./show_panel.js";
 
 const SVG_SEATS_MAX = 1000;
+/** Less than this is no other opening time, only a frame that was longer on its way. */
+const PUT_OFF_MS = 3000;
 
 export function showView(context, show) {
   const view = new ShowView(context, show);
@@ -79,10 +81,11 @@ class ShowView {
       const info = (await this.shows()).find((s) => s.show === this.show);
       if (this.#gone || !info) return;
       setText(this.title, info.movie);
-      setText(this.facts, `${info.theater}, ${info.screen} · ${info.city} · ${day(info.starts_at_ms)}, ${time(info.starts_at_ms)}`);
+      setText(this.facts, `${info.theater}, ${info.screen} · ${info.city} · ${dayAndTime(info.starts_at_ms)}`);
       document.title = `${info.movie} · Seatwire`;
     } catch {
       // The map works without the title.
+      setTimeout(() => !this.#gone && this.#describe(), 2000 + Math.random() * 2000);
     }
   }
 
@@ -137,9 +140,12 @@ class ShowView {
   }
 
   #saleIs(sale) {
-    this.panel.saleIs(sale, this.state.opensInMs);
+    const { opensInMs } = this.state;
+    // Earlier than shown needs no words: a machine that slept has counted too slowly.
+    if (this.panel.opensInMs > 0 && opensInMs > this.panel.opensInMs + PUT_OFF_MS) this.notices.show(`The sale was put off. It opens in ${span(opensInMs)}.`);
+    this.panel.saleIs(sale, opensInMs);
     if (this.sale === "before" && sale === "open") this.notices.show("The sale is open. Choose your seats.", "good");
-    if (this.sale === "open" && sale === "closed") this.notices.show("The sale of this show is closed. What you hold you can still pay.", "bad");
+    if (this.sale === "open" && sale === "closed") this.notices.show("The sale of this show is closed. What is booked already can still be paid in time.", "bad");
     this.sale = sale;
   }
 

@@ -1,76 +1,145 @@
-// What is on sale: shows by city and day, with filters.
+// What is on sale: shows by city and day, with filters. Read again now and then while a sale is still to open.
 
 import { Countdown } from "./countdown.js";
-import { h } from "./dom.js";
+import { h, setText } from "./dom.js";
 import { day, dayKey, money, plural, time, wait } from "./format.js";
 import { refusalText } from "./refusal.js";
 
-export function showsView(context) {
-  const countdowns = [];
-  const body = h("div", { class: "shows", "aria-busy": "true" }, h("p", { class: "loading", text: "Loading shows…" }));
-  const filters = h("div", { class: "filters" });
-  const element = h("section", { class: "page" }, h("div", { class: "page-head" }, h("h1", {}, "Shows"), filters), body);
-  let shows = [];
-  let retry = 0;
-  const chosen = { city: "", date: "", movie: "" };
+/** A list with sales to come is read again after so long: one may be put off. */
+const AGAIN_MS = 60000;
+const RETRY_MS = 2000;
 
-  function draw() {
-    for (const countdown of countdowns.splice(0)) countdown.stop();
-    const matching = shows.filter(
-      (show) =>
-        (!chosen.city || show.city === chosen.city) &&
-        (!chosen.date || dayKey(show.starts_at_ms) === chosen.date) &&
-        (!chosen.movie || show.movie === chosen.movie),
-    );
-    body.replaceChildren(...groups(matching, countdowns));
-    if (matching.length === 0) body.append(h("p", { class: "loading", text: shows.length ? "No show matches." : "No shows are on sale." }));
+export function showsView(context) {
+  const view = new ShowsView(context);
+  return { element: view.element, title: "Shows", destroy: () => view.destroy(), shown: () => view.read() };
+}
+
+class ShowsView {
+  #shows = [];
+  #readAt = 0;
+  /** Of the shows in the page whose sale has not opened. @type {Map<number, Countdown>} */
+  #countdowns = new Map();
+  #chosen = { city: "", date: "", movie: "" };
+  #timer = 0;
+  #gone = false;
+  #drawn = "";
+
+  constructor(context) {
+    Object.assign(this, context);
+    this.body = h("div", { class: "shows", "aria-busy": "true" }, h("p", { class: "loading", text: "Loading shows…" }));
+    this.filters = h("div", { class: "filters" });
+    this.element = h("section", { class: "page" }, h("div", { class: "page-head" }, h("h1", {}, "Shows"), this.filters), this.body);
+    this.read();
   }
 
-  async function load() {
+  async read() {
+    clearTimeout(this.#timer);
+    let problem = null;
     try {
-      shows = await context.shows();
+      this.#shows = await this.shows();
     } catch (error) {
-      body.replaceChildren(h("p", { class: "loading", text: `${refusalText(error)} Trying again…` }));
-      retry = setTimeout(load, 2000 + Math.random() * 2000);
-      return;
+      problem = error;
     }
-    body.setAttribute("aria-busy", "false");
-    const cities = [...new Set(shows.map((show) => show.city))].sort();
-    const dates = [...new Map(shows.map((show) => [dayKey(show.starts_at_ms), day(show.starts_at_ms)]))].sort();
-    const movies = [...new Set(shows.map((show) => show.movie))].sort();
-    const pick = (name, label, all, options) =>
-      h(
+    if (this.#gone) return;
+    // An older list is better than none.
+    if (problem && !this.#drawn) this.body.replaceChildren(h("p", { class: "loading", text: `${refusalText(problem)} Trying again…` }));
+    if (problem) return this.#readIn(RETRY_MS);
+    this.#readAt = performance.now();
+    if (this.#shows.some(({ sale }) => sale === "before")) this.#readIn(AGAIN_MS);
+    this.#told();
+  }
+
+  /** Spread, so that a crowd asks one by one. */
+  #readIn(ms) {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => (document.hidden ? this.#readIn(ms) : this.read()), ms * (1 + Math.random()));
+  }
+
+  #told() {
+    // Times left differ each time and go to their countdowns; the rest is drawn again only when it differs.
+    const key = JSON.stringify(this.#shows.map((show) => ({ ...show, opens_in_ms: 0 })));
+    if (key !== this.#drawn) {
+      this.#drawn = key;
+      this.body.setAttribute("aria-busy", "false");
+      this.#drawFilters();
+      this.#draw();
+    }
+    this.#count();
+  }
+
+  #count() {
+    const age = performance.now() - this.#readAt;
+    for (const { show, opens_in_ms: opensInMs } of this.#shows) this.#countdowns.get(show)?.set(Math.max(0, opensInMs - age));
+  }
+
+  #drawFilters() {
+    const shows = this.#shows;
+    const pick = (name, label, all, options) => {
+      if (!options.some(([value]) => value === this.#chosen[name])) this.#chosen[name] = "";
+      return h(
         "label",
         { class: "filter" },
         h("span", { text: label }),
         h(
           "select",
-          { id: `filter-${name}`, onchange: (event) => ((chosen[name] = event.target.value), draw()) },
+          { id: `filter-${name}`, onchange: (event) => this.#choose(name, event.target.value) },
           h("option", { value: "", text: all }),
-          options.map(([value, text]) => h("option", { value, text })),
+          options.map(([value, text]) => h("option", { value, text, selected: value === this.#chosen[name] })),
         ),
       );
-    const same = (words) => words.map((word) => [word, word]);
-    filters.replaceChildren(
-      pick("city", "City", "All cities", same(cities)),
+    };
+    const words = (of) => [...new Set(shows.map(of))].sort().map((word) => [word, word]);
+    const dates = [...new Map(shows.map((show) => [dayKey(show.starts_at_ms), day(show.starts_at_ms)]))].sort();
+    const focused = document.activeElement?.id;
+    this.filters.replaceChildren(
+      pick("city", "City", "All cities", words(({ city }) => city)),
       pick("date", "Day", "All days", dates),
-      pick("movie", "Show", "All shows", same(movies)),
+      pick("movie", "Show", "All shows", words(({ movie }) => movie)),
     );
-    draw();
+    if (focused) this.filters.querySelector(`#${CSS.escape(focused)}`)?.focus();
   }
-  load();
 
-  return {
-    element,
-    title: "Shows",
-    destroy() {
-      clearTimeout(retry);
-      for (const countdown of countdowns) countdown.stop();
-    },
-  };
+  #choose(name, value) {
+    this.#chosen[name] = value;
+    this.#draw();
+    this.#count();
+  }
+
+  #draw() {
+    for (const countdown of this.#countdowns.values()) countdown.stop();
+    this.#countdowns.clear();
+    const { city, date, movie } = this.#chosen;
+    const matching = this.#shows.filter(
+      (show) => (!city || show.city === city) && (!date || dayKey(show.starts_at_ms) === date) && (!movie || show.movie === movie),
+    );
+    const focused = document.activeElement?.dataset?.show;
+    this.body.replaceChildren(...groups(matching, (show) => this.#card(show)));
+    if (matching.length === 0) this.body.append(h("p", { class: "loading", text: this.#shows.length ? "No show matches." : "No shows are on sale." }));
+    if (focused) this.body.querySelector(`[data-show="${focused}"]`)?.focus();
+  }
+
+  #card(show) {
+    const sale = h("span", { class: "sale", "data-sale": show.sale, text: show.sale === "open" ? "On sale" : "Sale closed" });
+    if (show.sale === "before") {
+      this.#countdowns.set(
+        show.show,
+        new Countdown((left) => {
+          setText(sale, left > 0 ? `Sale opens in ${wait(left)}` : "Sale is opening");
+          if (left <= 0) this.#readIn(RETRY_MS);
+        }),
+      );
+    }
+    return card(show, sale);
+  }
+
+  destroy() {
+    this.#gone = true;
+    clearTimeout(this.#timer);
+    for (const countdown of this.#countdowns.values()) countdown.stop();
+  }
 }
 
-function groups(shows, countdowns) {
+function groups(shows, card) {
   const byPlace = new Map();
   for (const show of [...shows].sort((a, b) => a.city.localeCompare(b.city) || a.starts_at_ms - b.starts_at_ms)) {
     const key = `${show.city}\n${dayKey(show.starts_at_ms)}`;
@@ -82,18 +151,12 @@ function groups(shows, countdowns) {
       "section",
       { class: "show-group" },
       h("h2", {}, group[0].city, h("span", { class: "muted", text: day(group[0].starts_at_ms) })),
-      h("ul", { class: "show-list" }, group.map((show) => h("li", {}, card(show, countdowns)))),
+      h("ul", { class: "show-list" }, group.map((show) => h("li", {}, card(show)))),
     ),
   );
 }
 
-function card(show, countdowns) {
-  const sale = h("span", { class: "sale", "data-sale": show.sale });
-  if (show.sale === "before") {
-    const countdown = new Countdown((left) => (sale.textContent = left > 0 ? `Sale opens in ${wait(left)}` : "Sale is opening"));
-    countdown.set(show.opens_in_ms);
-    countdowns.push(countdown);
-  } else sale.textContent = show.sale === "open" ? "On sale" : "Sale closed";
+function card(show, sale) {
   const price =
     show.price_min === show.price_max
       ? money(show.price_min, show.currency)

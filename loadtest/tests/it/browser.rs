@@ -9,6 +9,7 @@ mod keyboard;
 mod opening;
 mod operator;
 mod purchase;
+mod states;
 mod touch;
 pub(crate) mod window;
 
