@@ -201,7 +201,10 @@ impl Player {
                         steps.lock().unwrap_or_else(PoisonError::into_inner).add(step);
                     }
                     Ok(Telling::Outcome(outcome)) => return Some(*outcome),
-                    Err(_) => return None,
+                    Err(error) => {
+                        eprintln!("what a process of viewers said is not understood: {error}");
+                        return None;
+                    }
                 }
             }
             None
@@ -237,7 +240,7 @@ fn sum(outcomes: Vec<Outcome>, processes: u64, watched: BTreeMap<u64, Watched>) 
         viewers.beats += one.beats;
         viewers.changes += one.changes;
         viewers.frames_per_s += crate::bench::report::count(one.deltas + one.snapshots) / one.seconds;
-        viewers.frames_per_s_least = viewers.frames_per_s_least.min(one.frames_per_s_least);
+        viewers.frames_per_s_least = viewers.frames_per_s_least.min(one.frames_per_s_least.unwrap_or(f64::NAN));
         cpu_s += one.cpu_s;
         one.lag.iter().for_each(|(micros, count)| lag.note_many(*micros, *count));
         one.joins.iter().for_each(|(micros, count)| joins.note_many(*micros, *count));

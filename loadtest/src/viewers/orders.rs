@@ -112,7 +112,8 @@ pub(super) struct Outcome {
     pub(super) snapshots: u64,
     pub(super) beats: u64,
     pub(super) changes: u64,
-    pub(super) frames_per_s_least: f64,
+    /// Of those who were there without a break; nobody may have been.
+    pub(super) frames_per_s_least: Option<f64>,
     /// From the first viewer until the order to settle.
     pub(super) seconds: f64,
     pub(super) cpu_s: f64,
@@ -139,6 +140,16 @@ pub(super) fn instant(unix: u64) -> Instant {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_outcome_is_understood_when_nobody_stayed() {
+        for least in [None, Some(21.5)] {
+            let outcome = Outcome { frames_per_s_least: least, ..Outcome::default() };
+            let line = serde_json::to_string(&Telling::Outcome(Box::new(outcome))).unwrap();
+            let Telling::Outcome(told) = serde_json::from_str(&line).unwrap() else { panic!("{line}") };
+            assert_eq!(told.frames_per_s_least, least);
+        }
+    }
 
     #[test]
     fn every_viewer_is_played_by_one_process() {

@@ -261,7 +261,7 @@ impl Worker {
     }
 
     /// Frames a second of the viewer with the fewest, of those who were there without a break.
-    fn least(&self) -> f64 {
+    fn least(&self) -> Option<f64> {
         let all =
             self.since.iter().zip(self.crowd.viewers()).enumerate().filter(|(number, _)| self.lives.stays(*number));
         let rates = all.filter_map(|(_, (since, viewer))| {
@@ -269,7 +269,7 @@ impl Worker {
             let seconds = since.elapsed().as_secs_f64();
             (seconds >= 1.0).then(|| crate::bench::report::count(map.frames.saturating_sub(frames)) / seconds)
         });
-        rates.fold(f64::NAN, f64::min)
+        rates.reduce(f64::min)
     }
 
     fn progress(&self) -> Progress {

@@ -94,10 +94,11 @@ impl fmt::Display for Viewers {
             "\nframes            deltas {deltas} ({catch_ups} catch-ups), snapshots {snapshots}, beats {beats}"
         )?;
         let (all, least) = (self.frames_per_s, self.frames_per_s_least);
-        writeln!(
-            f,
-            "                  {all:.0} a second, at least {least:.1} to each who stayed; {changes} seat changes"
-        )
+        write!(f, "                  {all:.0} a second, ")?;
+        if least.is_finite() {
+            write!(f, "at least {least:.1} to each who stayed; ")?;
+        }
+        writeln!(f, "{changes} seat changes")
     }
 }
 

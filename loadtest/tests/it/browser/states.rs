@@ -89,8 +89,9 @@ async fn rules_are_explained_and_ends_are_told() {
     phone.sees_seats(&run[1..], "available").await;
 
     // Nothing is left.
-    let free = phone
-        .value("[...document.querySelectorAll('g.seat[data-status=available]')].map(({ dataset }) => Number(dataset.seat))");
+    let free = phone.value(
+        "[...document.querySelectorAll('g.seat[data-status=available]')].map(({ dataset }) => Number(dataset.seat))",
+    );
     operate(&at, show, "block", json!({ "seats": free.await })).await;
     phone.until("!document.querySelector('#sold-out').hidden").await;
     assert_eq!(phone.value("document.querySelector('.best').hidden").await, true);
