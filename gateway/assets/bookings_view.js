@@ -105,6 +105,7 @@ class BookingsView {
         h(
           "div",
           { class: "actions" },
+          booking.state === "confirmed" && h("a", { class: "button", href: `/#/booking/${booking.booking}`, "aria-label": `Show ticket for ${list(booking.labels)}` }, "Show ticket"),
           url && h("a", { class: "button primary", href: url }, "Go to payment"),
           cancellable && h("button", { type: "button", class: "button quiet", onclick: () => this.#askCancel(booking) }, "Cancel booking"),
         ),

@@ -141,11 +141,13 @@ class ShowView {
 
   #saleIs(sale) {
     const { opensInMs } = this.state;
+    const tell = (text, kind) => this.notices.show(text, kind, null, "sale");
     // Earlier than shown needs no words: a machine that slept has counted too slowly.
-    if (this.panel.opensInMs > 0 && opensInMs > this.panel.opensInMs + PUT_OFF_MS) this.notices.show(`The sale was put off. It opens in ${span(opensInMs)}.`);
+    if (this.panel.opensInMs > 0 && opensInMs > this.panel.opensInMs + PUT_OFF_MS) tell(`The sale was put off. It opens in ${span(opensInMs)}.`);
     this.panel.saleIs(sale, opensInMs);
-    if (this.sale === "before" && sale === "open") this.notices.show("The sale is open. Choose your seats.", "good");
-    if (this.sale === "open" && sale === "closed") this.notices.show("The sale of this show is closed. What is booked already can still be paid in time.", "bad");
+    if (this.sale === "before" && sale === "open") tell("The sale is open. Choose your seats.", "good");
+    if (this.sale === "closed" && sale === "open") tell("The sale is open again.", "good");
+    if (this.sale === "open" && sale === "closed") tell("The sale of this show is closed. What is booked already can still be paid in time.", "bad");
     this.sale = sale;
   }
 

@@ -85,6 +85,8 @@ async fn rules_are_explained_and_ends_are_told() {
     is_accessible(&phone, "the sale is closed").await;
     operate(&at, show, "sale", json!({ "state": "open" })).await;
     phone.until("document.querySelector('.opening').hidden").await;
+    phone.sees("#notices", "The sale is open again").await;
+    phone.until("!document.querySelector('#notices').textContent.includes('closed')").await;
     phone.click("#release-button").await;
     phone.sees_seats(&run[1..], "available").await;
 
