@@ -37,6 +37,7 @@ pub use fault_proxy::FaultProxy;
 pub use kafka::Kafka;
 pub use migrate::migrate;
 pub use options::{Link, Process, Service, StackOptions};
+pub use port::Port;
 pub use postgres::{Disk, Postgres, PostgresOptions};
 pub use redis::{Redis, RedisOptions};
 pub use small_disk::can_mount;

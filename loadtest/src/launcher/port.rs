@@ -12,7 +12,7 @@ use std::{
 use socket2::{Domain, Protocol, Socket, Type};
 
 #[derive(Debug)]
-pub(crate) struct Port {
+pub struct Port {
     address: SocketAddr,
     /// Only held, never used.
     _reservation: Option<Socket>,
@@ -20,7 +20,10 @@ pub(crate) struct Port {
 
 impl Port {
     /// Any free port of 127.0.0.1.
-    pub(crate) fn any() -> io::Result<Self> {
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn any() -> io::Result<Self> {
         Self::reserve(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0))
     }
 
@@ -34,7 +37,7 @@ impl Port {
         Ok(Self { address, _reservation: holds.then_some(socket) })
     }
 
-    pub(crate) fn address(&self) -> SocketAddr {
+    pub fn address(&self) -> SocketAddr {
         self.address
     }
 

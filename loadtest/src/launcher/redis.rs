@@ -204,5 +204,5 @@ fn arguments(options: &RedisOptions, folder: &Path, port: &Port) -> Vec<OsString
 }
 
 const NAME: &str = "redis";
-const START_PATIENCE: Duration = Duration::from_secs(30);
+const START_PATIENCE: Duration = Duration::from_secs(60);
 const FINISH_PATIENCE: Duration = Duration::from_secs(5);

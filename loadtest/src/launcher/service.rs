@@ -55,5 +55,5 @@ struct ReadyLine {
     pid: u32,
 }
 
-const START_PATIENCE: Duration = Duration::from_secs(30);
+const START_PATIENCE: Duration = Duration::from_secs(60);
 const FINISH_PATIENCE: Duration = Duration::from_secs(15);

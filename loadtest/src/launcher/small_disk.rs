@@ -145,5 +145,5 @@ fn seen(pid: u32, path: &Path) -> PathBuf {
 /// Of PostgreSQL's two disks.
 pub(crate) const WAL: &str = "/mnt/wal";
 pub(crate) const DATA: &str = "/mnt/data";
-const READY_PATIENCE: Duration = Duration::from_secs(30);
+const READY_PATIENCE: Duration = Duration::from_secs(60);
 const TRIES: u32 = 20;
