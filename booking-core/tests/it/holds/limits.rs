@@ -1,6 +1,7 @@
 //! What one customer may do in a time: new holds, commands, and seats that were left to lapse.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use seatwire_core::holds::{Allowance, HoldConfig, HoldStore, Outcome, Refusal};
 use seatwire_protocol::SeatStatus;
@@ -57,14 +58,27 @@ async fn new_holds_are_limited_over_all_cores_and_the_same_key_counts_once() {
 
 #[tokio::test]
 async fn a_window_ends_and_nothing_is_left_of_it() {
-    let limits = HoldConfig { new_holds_max: 1, new_holds_window_ms: 200, commands_per_second: 0, ..config() };
-    let stage = Stage::new(2, limits).await;
-    let count = redis::cmd("EXISTS").arg("tokens:{ann}").to_owned();
+    let limits = HoldConfig { new_holds_max: 1, new_holds_window_ms: 400, commands_per_second: 0, ..config() };
+    let stage = Stage::new(100, limits).await;
     let connection = stage.connection().await;
-    stage.ask(&stage.store, "ann", "k0", 0).await.unwrap().unwrap();
-    let wait = wait_for(stage.ask(&stage.store, "ann", "k1", 1).await, Allowance::NewHolds);
-    assert!((1..=200).contains(&wait), "{wait}");
-    until("the window ends", || async { stage.ask(&stage.store, "ann", "k1", 1).await.unwrap().is_ok() }).await;
+    let mut tries = 0..50;
+    let (who, seat) = loop {
+        let n = tries.next().expect("two calls within the window");
+        let (who, seat) = (format!("ann{n}"), 2 * n);
+        stage.ask(&stage.store, &who, "k0", seat).await.unwrap().unwrap();
+        match stage.ask(&stage.store, &who, "k1", seat + 1).await {
+            // A starved machine takes longer than the window for one call.
+            Ok(Ok(())) => {}
+            refused => {
+                let wait = wait_for(refused, Allowance::NewHolds);
+                assert!((1..=400).contains(&wait), "{wait}");
+                break (who, seat);
+            }
+        }
+    };
+    let asked = async || stage.ask(&stage.store, &who, "k1", seat + 1).await.unwrap().is_ok();
+    until("the window ends", asked).await;
+    let count = redis::cmd("EXISTS").arg(format!("tokens:{{{who}}}")).to_owned();
     until("it vanished", || async { count.query_async::<usize>(&mut connection.clone()).await.unwrap() == 0 }).await;
     stage.finish().await;
 }
@@ -87,15 +101,23 @@ async fn a_hold_counts_for_its_window_however_long_its_customer_is_remembered() 
 async fn commands_are_limited_over_all_cores() {
     let limits = HoldConfig { commands_per_second: 1, commands_burst: 4, ..config() };
     let stage = Stage::new(1, limits.clone()).await;
-    let (ann, other) = (customer("ann"), stage.another_core(limits));
-    let mut refused = 0;
-    for _ in 0..4 {
-        for core in [&stage.store, &other] {
-            refused += usize::from(core.allow(&ann).await.unwrap().is_err());
+    let other = stage.another_core(limits);
+    let mut tries = 0..20;
+    let ann = loop {
+        let ann = customer(&format!("ann{}", tries.next().expect("eight calls within four seconds")));
+        let (start, mut refused) = (Instant::now(), 0);
+        for _ in 0..4 {
+            for core in [&stage.store, &other] {
+                refused += usize::from(core.allow(&ann).await.unwrap().is_err());
+            }
         }
-    }
-    // A busy machine may take some seconds for these.
-    assert!((1..=4).contains(&refused), "{refused}");
+        assert!(refused <= 4, "{refused}");
+        // In more time all eight are allowed, as they should be.
+        if start.elapsed() < Duration::from_secs(3) {
+            assert!(refused >= 1, "each core counts by itself");
+            break ann;
+        }
+    };
     stage.store.allow(&customer("ben")).await.unwrap().unwrap();
     let ben = Arc::new(customer("ben"));
     let mut tasks = tokio::task::JoinSet::new();

@@ -18,7 +18,7 @@ use tokio_util::task::TaskTracker;
 
 use super::ledger::TestLedger;
 
-pub(super) const PATIENCE: Duration = Duration::from_secs(20);
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(super) struct Stage {
     pub(super) redis: Redis,
@@ -31,7 +31,7 @@ pub(super) struct Stage {
 
 pub(super) fn config() -> HoldConfig {
     // Patience for a machine that is busy with other tests.
-    HoldConfig { hold_secret: b"a secret of the test".to_vec(), load_wait_ms: 20_000, ..HoldConfig::default() }
+    HoldConfig { hold_secret: b"a secret of the test".to_vec(), load_wait_ms: 60_000, ..HoldConfig::default() }
 }
 
 pub(super) fn customer(name: &str) -> CustomerId {
