@@ -87,6 +87,7 @@ impl SmtpSink {
         Self::start_at(SocketAddr::from(([127, 0, 0, 1], 0))).await
     }
 
+    /// At an address that is kept for it.
     pub(crate) async fn start_at(address: SocketAddr) -> Self {
         Self::listen(address, None).await
     }
@@ -128,10 +129,9 @@ impl SmtpSink {
     }
 
     /// Listens no more.
-    pub(crate) async fn stop(self) -> SocketAddr {
+    pub(crate) async fn stop(self) {
         self.task.abort();
         self.task.await.ok();
-        self.address
     }
 }
 

@@ -16,7 +16,7 @@ use tokio::net::TcpStream;
 
 pub(crate) const SECRET: &str = "0123456789abcdef";
 /// Longest wait for anything that must happen.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 /// An address where nobody listens.
 const NOWHERE: &str = "127.0.0.1:1";
 

@@ -1,18 +1,20 @@
 //! Redis, PostgreSQL with demo data, the simulated payment provider and a core, all private to one test.
 
-use std::net::{SocketAddr, TcpListener};
-use std::time::Duration;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 
 use seatwire_core::db::Db;
 use seatwire_core::migrate::{self, Direction};
-use seatwire_loadtest::launcher::{Postgres, Redis};
+use seatwire_loadtest::launcher::{Port, Postgres, Redis};
 use seatwire_loadtest::provider::{self, ProviderArgs};
 use seatwire_protocol::catalogue::{Layout, ShowInfo};
 use seatwire_protocol::client::{CoreClient, CoreClientConfig};
 use seatwire_protocol::command::{
     Book, BookingInfo, Command, GetBooking, GetLayout, HoldInfo, HoldSeats, ListShows, OwnHolds, ReleaseHold,
 };
-use seatwire_protocol::{BookingId, CustomerId, ErrorBody, HoldId, IdempotencyKey, SaleState, SeatIndex, ShowId};
+use seatwire_protocol::{
+    BookingId, CustomerId, ErrorBody, ErrorCode, HoldId, IdempotencyKey, SaleState, SeatIndex, ShowId,
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
@@ -27,7 +29,7 @@ pub(crate) struct World {
     pub(crate) postgres: Postgres,
     pub(crate) core: Core,
     pub(crate) client: CoreClient,
-    provider_address: SocketAddr,
+    provider_port: Port,
     provider: JoinHandle<()>,
     _journal: tempfile::TempDir,
 }
@@ -35,15 +37,17 @@ pub(crate) struct World {
 impl World {
     pub(crate) async fn start() -> Self {
         let (redis, postgres) = stores().await;
-        let provider_address = free_address();
+        let provider_port = Port::any().unwrap();
+        let provider_address = provider_port.address();
         let provider_flag = format!("--razorpay-url=http://{provider_address}");
         let core = Core::start(&redis.url(), &postgres.core_url(), &[&provider_flag]).await;
         let journal = tempfile::tempdir().unwrap();
         let webhook = format!("http://{}/webhooks/razorpay", core.http);
         let args = provider_args(provider_address, journal.path(), &webhook);
         let provider = tokio::spawn(async move { provider::run(args).await.unwrap() });
+        until("the provider listens", || async { TcpStream::connect(provider_address).await.is_ok() }).await;
         let client = client(core.address);
-        Self { redis, postgres, core, client, provider_address, provider, _journal: journal }
+        Self { redis, postgres, core, client, provider_port, provider, _journal: journal }
     }
 
     pub(crate) async fn end(self) {
@@ -52,7 +56,16 @@ impl World {
     }
 
     pub(crate) async fn call<C: Command>(&self, command: &C) -> Result<C::Reply, ErrorBody> {
-        self.client.call(command, PATIENCE, 0).await
+        let end = Instant::now() + PATIENCE;
+        loop {
+            match self.client.call(command, PATIENCE, 0).await {
+                // A busy machine may load a map for longer than a command waits.
+                Err(error) if error.code == ErrorCode::NotReady && Instant::now() < end => {
+                    tokio::time::sleep(Duration::from_millis(error.retry_after_ms.unwrap_or(100))).await;
+                }
+                answer => return answer,
+            }
+        }
     }
 
     /// A demo show in this state of sale.
@@ -104,7 +117,7 @@ impl World {
     /// Pays at the checkout page's JSON door.
     pub(crate) async fn pay(&self, booking: &BookingInfo) {
         let order = booking.order.as_deref().unwrap();
-        let mut stream = TcpStream::connect(self.provider_address).await.unwrap();
+        let mut stream = TcpStream::connect(self.provider_port.address()).await.unwrap();
         let body = r#"{"outcome":"success"}"#;
         let request = format!(
             "POST /checkout/{order}/pay HTTP/1.1\r\nHost: pay\r\nConnection: close\r\nAccept: application/json\r\n\
@@ -140,11 +153,6 @@ pub(crate) fn customer(name: &str) -> CustomerId {
 
 pub(crate) fn key(text: &str) -> IdempotencyKey {
     IdempotencyKey::new(text).unwrap()
-}
-
-/// A port that was free a moment ago, for a server whose address others must know before it starts.
-pub(crate) fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
 fn provider_args(listen: SocketAddr, folder: &std::path::Path, webhook: &str) -> ProviderArgs {

@@ -3,6 +3,7 @@
 use std::process::Stdio;
 
 use seatwire_core::holds::Refusal;
+use seatwire_loadtest::launcher::Port;
 use seatwire_protocol::command::{BookingState, RefundState};
 use seatwire_protocol::{BookingId, SaleState, SeatIndex, ShowId};
 use serde_json::json;
@@ -10,7 +11,6 @@ use serde_json::json;
 use super::rig::{Rig, connect, customer, idempotency_key, wait_for};
 use crate::http_listener::request;
 use crate::support::SECRET;
-use crate::world::free_address;
 
 const LEFT: &str = "SELECT count(*) FROM bookings WHERE state IN ('PENDING', 'CONFIRMED')";
 
@@ -100,7 +100,8 @@ async fn a_core_that_is_killed_leaves_the_rest_of_the_show_to_another() {
     for (name, seat) in [("ann", 0), ("bob", 1), ("cid", 2), ("dan", 3), ("eve", 4), ("fay", 5)] {
         rig.buy(name, &[seat]).await;
     }
-    let (core, http) = (free_address(), free_address());
+    let [core_port, http_port] = [(); 2].map(|()| Port::any().unwrap());
+    let (core, http) = (core_port.address(), http_port.address());
     let mut child = tokio::process::Command::new(env!("CARGO_BIN_EXE_seatwire-core"))
         .env_clear()
         .args(["serve", "--razorpay-key-id=key", "--razorpay-key-secret=secret", "--razorpay-webhook-secrets=unused"])

@@ -1,6 +1,7 @@
 //! Mail to customers, over a socket to a server that takes it, puts it off, refuses it, or loses the connection.
 
 use seatwire_core::mail::{MailConfig, MailError, Mailer, Post};
+use seatwire_loadtest::launcher::Port;
 use seatwire_protocol::command::{BookingInfo, CancelBooking};
 use serde_json::json;
 
@@ -87,7 +88,9 @@ async fn customers_are_told_of_confirmation_cancellation_and_refund_once_each() 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_mail_that_is_put_off_refused_or_lost_on_the_way_is_tried_again_within_limits() {
-    let (rig, sink) = (Rig::new().await, SmtpSink::start().await);
+    // Its own while the server is away.
+    let port = Port::any().unwrap();
+    let (rig, sink) = (Rig::new().await, SmtpSink::start_at(port.address()).await);
     let mailer = mailer(&rig, &sink.url());
     let failures = "SELECT sum(mail_failures) FROM booking_events";
 
@@ -125,12 +128,12 @@ async fn a_mail_that_is_put_off_refused_or_lost_on_the_way_is_tried_again_within
     assert_eq!((sink.taken().len(), rig.saga.backlog().await.unwrap().mail_parked), (5, 0));
 
     // No server: nothing is taken from a row, and it goes on where it was.
-    let address = sink.stop().await;
+    sink.stop().await;
     let before = rig.count(failures).await;
     rig.buy("eve", &[4]).await;
     assert!(matches!(mailer.mail_once().await, Err(MailError::Away(_))));
     assert_eq!(rig.count(failures).await, before);
-    let sink = SmtpSink::start_at(address).await;
+    let sink = SmtpSink::start_at(port.address()).await;
     mail_all(&rig, &mailer).await;
     assert_eq!(subjects(&sink.taken()).len(), 1);
 }
