@@ -16,7 +16,7 @@ use seatwire_protocol::{CustomerId, ErrorBody, ErrorCode, HoldId, Position, Show
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-const LONG: Duration = Duration::from_secs(20);
+const LONG: Duration = Duration::from_secs(60);
 const SECRET: &str = "0123456789abcdef";
 
 /// What the core does about one command.
@@ -161,7 +161,7 @@ async fn replies_in_reverse_order_reach_their_callers() {
     for (n, call) in (0..50).zip(calls) {
         assert_eq!(call.await.unwrap(), HoldId([n; 16]));
     }
-    assert!(core.commands().iter().all(|f| f.trace == 9 && f.deadline_ms > 0 && f.deadline_ms <= 20_000));
+    assert!(core.commands().iter().all(|f| f.trace == 9 && f.deadline_ms > 0 && f.deadline_ms <= 60_000));
 }
 
 #[tokio::test]
@@ -201,7 +201,8 @@ async fn a_silent_core_is_given_up_and_its_commands_go_elsewhere() {
     let mut config = config(&[&silent]);
     let live = FakeCore::start(10, |_, frame| vec![released(frame)]).await;
     config.addresses.push(live.address.clone());
-    (config.silence, config.ping_timeout) = (Duration::from_millis(100), Duration::from_millis(100));
+    // Long enough for a busy machine to ask before the silence is found.
+    (config.silence, config.ping_timeout) = (Duration::from_millis(1_000), Duration::from_millis(1_000));
     let client = CoreClient::new(config);
     let mut connected = client.watch_connected();
     tokio::time::timeout(LONG, connected.wait_for(|n| *n == 2)).await.unwrap().unwrap();
