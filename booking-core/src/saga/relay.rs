@@ -1,6 +1,10 @@
 //! The outbox relay: applies committed changes that the core which made them did not get into Redis. Order does not
 //! matter: each seat carries its version. A row is marked only when it was applied under the ledger's generation.
 
+use std::sync::OnceLock;
+
+use futures_util::StreamExt;
+
 use super::{Saga, SagaError};
 use crate::db::outbox::{self, AppliedRow, OutboxRow};
 use crate::db::shows;
@@ -12,6 +16,9 @@ const BATCH: i64 = 256;
 /// How long they are ours. Short, because a core that dies with them leaves the map behind the ledger for so long; and
 /// when a pass takes longer, another core applies the same rows once more, which changes nothing.
 const LEASE_MS: u64 = 1_000;
+/// Rows that are applied side by side: behind a server that was away for a while there are hundreds, and each waits for
+/// an answer of Redis.
+const AT_ONCE: usize = 16;
 /// How long they wait when Redis is out of reach.
 const PUT_OFF_MS: u64 = 500;
 
@@ -26,22 +33,19 @@ impl Saga {
             self.row_failed(row, &error).await?;
         }
         failpoint!("relay.taken");
+        let outage = OnceLock::new();
+        let results: Vec<_> = futures_util::stream::iter(taken.rows)
+            .map(|row| self.relay_unless(&outage, row))
+            .buffer_unordered(AT_ONCE)
+            .collect()
+            .await;
         let mut applied = Vec::new();
         let mut left = Vec::new();
-        let mut outage = None;
-        for row in taken.rows {
-            if outage.is_some() {
-                left.push(row.id);
-                continue;
-            }
-            match self.relay(&row).await {
+        for (row, result) in results {
+            match result {
                 Ok(Some(done)) => applied.push(done),
-                Ok(None) => left.push(row.id),
-                Err(SagaError::Unavailable(text)) => {
-                    left.push(row.id);
-                    outage = Some(text);
-                }
-                Err(SagaError::Internal(text)) => self.row_failed(row.id, &text).await?,
+                Ok(None) | Err(SagaError::Unavailable(_)) => left.push(row),
+                Err(SagaError::Internal(text)) => self.row_failed(row, &text).await?,
             }
         }
         failpoint!("relay.applied");
@@ -49,10 +53,26 @@ impl Saga {
         if !left.is_empty() {
             outbox::put_off(self.db(), left, PUT_OFF_MS).await?;
         }
-        match outage {
+        match outage.into_inner() {
             Some(text) => Err(SagaError::Unavailable(text)),
             None => Ok(count),
         }
+    }
+
+    /// Leaves a row once Redis was found to be out of reach.
+    async fn relay_unless(
+        &self,
+        outage: &OnceLock<String>,
+        row: OutboxRow,
+    ) -> (i64, Result<Option<AppliedRow>, SagaError>) {
+        if outage.get().is_some() {
+            return (row.id, Ok(None));
+        }
+        let result = self.relay(&row).await;
+        if let Err(SagaError::Unavailable(text)) = &result {
+            outage.get_or_init(|| text.clone());
+        }
+        (row.id, result)
     }
 
     /// Applies one row, once more when its generation has moved on; `None` when it moved again.
