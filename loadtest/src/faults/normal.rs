@@ -31,7 +31,7 @@ pub struct Normal {
 #[derive(Debug)]
 pub struct Right {
     pub at: Instant,
-    /// What it was waited for in the end: newcomers, viewers or the outbox.
+    /// What it was waited for in the end: newcomers, viewers, the outbox, or what the fault met.
     pub last_step: &'static str,
     /// Why the look before failed, if there was one.
     pub last_failure: Option<String>,
@@ -68,17 +68,19 @@ impl Normal {
         let (database, connection) = tokio_postgres::connect(&self.postgres, NoTls).await?;
         tokio::spawn(connection);
         let end = Instant::now() + LEFT_WITHIN;
+        let mut last_step = right.last_step;
         for statement in left {
             loop {
                 let count: i64 = database.query_one(statement, &[]).await?.try_get(0)?;
                 if count == 0 {
                     break;
                 }
+                last_step = "what it met";
                 anyhow::ensure!(Instant::now() < end, "{count} never done: {statement}");
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         }
-        Ok(Right { at: Instant::now(), last_step: "what it met", last_failure: right.last_failure })
+        Ok(Right { at: Instant::now(), last_step, last_failure: right.last_failure })
     }
 
     /// Right for everybody but newcomers at one gateway: who is connected there sees what happens elsewhere.
