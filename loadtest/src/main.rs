@@ -22,7 +22,7 @@ enum Command {
     Up(up::UpArgs),
     /// Run the simulated payment provider: orders, a checkout page, signed webhooks, refunds.
     Provider(Box<provider::ProviderArgs>),
-    /// Run a scenario against a private stack, with faults, an audit and a report.
+    /// Run a scenario on a private stack or one that is up, with faults, an audit and a report.
     #[command(after_help = scenarios::AFTER_HELP)]
     Run(Box<scenarios::RunArgs>),
     /// Show a report that was stored, alone or beside another.

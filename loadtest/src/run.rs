@@ -1,8 +1,10 @@
 //! `loadtest run`: one scenario on a private stack or one that runs already, with faults, an audit and a report. Each
 //! scenario is a module with its flags and a function from them to a [`Report`]; what is here they share.
 
+mod aftermath;
 pub mod booking;
 pub mod fan_out;
+pub mod flags;
 pub mod goals;
 pub mod harness;
 pub mod hoarding_bots;
@@ -28,14 +30,15 @@ pub mod thundering_herd;
 
 use std::path::PathBuf;
 
+use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use rand::Rng as _;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::calibrate::{self, CalibrateArgs};
-use crate::launcher::StackOptions;
-use goals::Limits;
+use crate::launcher::{Addresses, StackOptions};
+use goals::{Limits, Measured};
 pub use live::BesideBars;
 use live::say;
 pub use report::Report;
@@ -44,7 +47,7 @@ pub use show::Output;
 /// Below the flags in `--help`.
 pub const AFTER_HELP: &str = "\
 Every scenario starts a private stack, or takes one that runs (--target), plays on it, waits until it is at rest and audits \
-it. Ctrl-C ends a run with its report, a second one at once. The exit code is 0 only when every goal was reached and the \
+it. `loadtest run SCENARIO --help` lists the flags, each with its variable. Ctrl-C ends a run with its report, a second one at once. The exit code is 0 only when every goal was reached and the \
 audit is clean. \
 How to read a report: docs/LOADTEST.md.";
 
@@ -94,6 +97,22 @@ impl Scenario {
             Self::LatePayments(args) => &args.common,
         }
     }
+
+    /// What its report will have, so that no goal is for something else.
+    fn measures(&self) -> Measured {
+        let servers_stay = match self {
+            Self::ThunderingHerd(args) => !args.faults.any(),
+            Self::Soak(args) => !args.faults.any(),
+            Self::RollingRestart(_) => false,
+            _ => true,
+        };
+        let viewers = match self {
+            Self::HoldContention(_) | Self::Booking(_) | Self::HoardingBots(_) | Self::LatePayments(_) => false,
+            Self::ThunderingHerd(_) | Self::ReconnectStorm(_) | Self::RollingRestart(_) => true,
+            Self::SlowViewers(_) | Self::FanOut(_) | Self::Soak(_) => true,
+        };
+        Measured { viewers, cpu_per_frame: viewers && servers_stay && self.common().calibrate > 0 }
+    }
 }
 
 /// Flags that all scenarios have.
@@ -112,7 +131,7 @@ pub struct Common {
           value_parser = clap::value_parser!(u64).range(0..=60))]
     pub calibrate: u64,
     /// Run against a stack that is up already: the file that `loadtest up --ready-file` wrote. The run makes a show of its
-    /// own there, and starts and stops nothing [default: a private stack].
+    /// own there, and starts and stops nothing; faults, kills and restarts are refused [default: a private stack].
     #[arg(long, env = "SEATWIRE_RUN_TARGET", value_name = "FILE", conflicts_with = "data_dir")]
     pub target: Option<PathBuf>,
     #[command(flatten)]
@@ -129,13 +148,23 @@ impl Common {
         }
     }
 
-    /// For scenarios that kill, restart or cut off servers, or need settings of their own.
-    fn only_private(&self, scenario: &str) -> anyhow::Result<()> {
+    /// What kills, restarts or cuts off servers does so on a private stack alone.
+    fn only_private(&self, what: &str) -> anyhow::Result<()> {
         anyhow::ensure!(
             self.target.is_none(),
-            "--target: {scenario} starts and breaks the servers of a private stack; leave --target out"
+            "--target: {what} is for servers that the run started itself; leave one of the two out"
         );
         Ok(())
+    }
+
+    /// The stack that is up already, if one is meant.
+    fn target(&self) -> anyhow::Result<Option<Addresses>> {
+        let read = |file: &PathBuf| {
+            Addresses::read(file).with_context(|| {
+                format!("--target: can't read {}; `loadtest up --ready-file FILE` writes such a file", file.display())
+            })
+        };
+        self.target.as_ref().map(read).transpose()
     }
 
     /// Of the machine, before anything else runs on it.
@@ -159,7 +188,11 @@ impl Common {
 pub async fn run(args: RunArgs) -> anyhow::Result<()> {
     let stop = stop_on_signals()?;
     let common = args.scenario.common().clone();
+    // A run takes minutes: what is wrong with its flags is said before.
     let earlier = common.output.earlier()?;
+    common.output.ensure_writable()?;
+    common.target()?;
+    common.limits.ensure_measured(args.scenario.measures())?;
     let report = match &args.scenario {
         Scenario::ThunderingHerd(args) => thundering_herd::run(args, &stop).await?,
         Scenario::ReconnectStorm(args) => reconnect_storm::run(args, &stop).await?,

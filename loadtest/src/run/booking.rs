@@ -13,14 +13,15 @@ use seatwire_protocol::{ErrorBody, ErrorCode};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
+use super::aftermath::Aftermath;
+use super::flags;
 use super::goals::{Goal, Time, float};
 use super::harness::Watch;
 use super::open_loop::{self, Schedule};
 use super::place::Place;
 use super::recorder::Recorder;
-use super::report::{Audit, Histograms, Ratios, Report, Series};
+use super::report::{Ratios, Report};
 use super::sale::Share;
-use super::sale::figures::Figures;
 use super::{Common, say};
 use crate::client::{ClientError, PayOptions};
 use crate::crowd::{Crowd, Zone};
@@ -32,10 +33,11 @@ pub struct Booking {
     #[command(flatten)]
     pub common: Common,
     /// Purchases a second.
-    #[arg(long, env = "SEATWIRE_RUN_RATE", default_value_t = 30.0, value_name = "N")]
+    #[arg(long, env = "SEATWIRE_RUN_RATE", default_value_t = 30.0, value_name = "N", value_parser = flags::rate)]
     pub rate: f64,
     /// So long they keep coming.
-    #[arg(long, env = "SEATWIRE_RUN_LENGTH", default_value = "20s", value_name = "TIME")]
+    #[arg(long, env = "SEATWIRE_RUN_LENGTH", default_value = "20s", value_name = "TIME",
+          value_parser = flags::some_time)]
     pub length: Time,
     /// Of the purchases, those for one of the first 64 free seats, which others want too; the rest take any.
     #[arg(long, env = "SEATWIRE_RUN_HOT_SHARE", default_value = "20", value_name = "PERCENT")]
@@ -47,12 +49,11 @@ pub struct Booking {
 /// # Errors
 /// When the stack does not start. Everything else is in the report.
 pub async fn run(args: &Booking, stop: &CancellationToken) -> anyhow::Result<Report> {
-    let seed = args.common.seed();
+    let (seed, seats) = (args.common.seed(), args.seats()?);
     say(&format!("booking, --seed {seed}: {} purchases a second, {} % for the same seats", args.rate, args.hot_share));
     let calibration = args.common.calibration().await?;
-    let options = Place::unlimited(&args.common).cores(2).gateways(2);
-    let place = Place::open(&args.common, options, args.seats()?).await?;
-    let crowd = Arc::new(Crowd::gather_at(&place.at, place.show).await?);
+    let place = Place::open(&args.common, Place::unlimited(&args.common).cores(2).gateways(2), seats).await?;
+    let crowd = Arc::new(Crowd::gather_at(&place.addresses(), place.show).await?);
 
     let (watch, over) = (Watch::begin()?, CancellationToken::new());
     let (times, failed) = (Times::new()?, AtomicU64::new(0));
@@ -76,10 +77,9 @@ pub async fn run(args: &Booking, stop: &CancellationToken) -> anyhow::Result<Rep
     let (duration_s, done) = (watch.seconds(), recorder.end());
     let harness = watch.end(Duration::ZERO, args.common.limits.max_behind.0, duration_s);
 
-    let audited = place.audit().await?;
-    let figures = Figures::at(&place.sources(), &place.journal(), Some(place.show)).await?;
-    let mut told = crowd.check_told(&place.sources()).await?;
-    told.push(figures.webhooks);
+    let mut after = Aftermath::default();
+    after.audit(&place, &crowd).await;
+    let payments = after.payments(&place).await;
     let confirmed = crowd.told.confirmed() as u64;
     let report = Report {
         options: json!({
@@ -91,17 +91,13 @@ pub async fn run(args: &Booking, stop: &CancellationToken) -> anyhow::Result<Rep
             Goal::least("bookings a second", args.rate * REACHED, float(confirmed) / duration_s),
             Goal::at_most("customers turned away", 0.0, float(begun.turned_away)),
         ],
-        hold_ms: crowd.hold_times.spread(),
-        booking_ms: times.spread(),
-        holds: Some(crowd.holds()),
-        payments: Some(figures.payments),
+        payments,
         ratios: calibration.as_ref().map(|machine| Ratios::of_purchases(machine, &crowd, duration_s)),
         calibration,
-        histograms: Histograms { hold: crowd.hold_times.buckets(), booking: times.buckets(), ..Histograms::default() },
-        series: Some(Series::of(&done, &std::collections::BTreeMap::new())),
-        ..Report::of("booking", seed, duration_s, Audit::new(audited, told), harness)
+        ..Report::of("booking", seed, duration_s, after, harness)
     };
     let report = report
+        .customers(&crowd, &done, Some(&times))
         .figures([("bookings_per_s", float(confirmed) / duration_s), ("purchases_failed", float(failed.into_inner()))])
         .judged(&args.common.limits);
     place.close().await;
@@ -125,7 +121,7 @@ impl Booking {
         let purchases = self.rate * self.length.0.as_secs_f64();
         anyhow::ensure!(
             purchases <= 6_000.0,
-            "--rate and --length: {purchases} purchases are more than one show has seats for"
+            "--rate and --length: {purchases:.0} purchases are more than one show has seats for"
         );
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and 20,000")]
         let seats = (purchases * 3.0) as u32;

@@ -8,15 +8,16 @@ use clap::Args;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use super::goals::{Goal, Time, float};
+use super::aftermath::Aftermath;
+use super::flags::{self, HouseFlags, ShowFlags};
+use super::goals::{Goal, float};
 use super::harness::Watch;
 use super::house::House;
 use super::open_loop::{self, Schedule};
 use super::place::Place;
 use super::pool::Pool;
 use super::recorder::Recorder;
-use super::report::{Audit, Histograms, Ratios, Report, Series};
-use super::rest::map_at_rest;
+use super::report::{Ratios, Report};
 use super::{Common, say};
 use crate::crowd::Crowd;
 use crate::viewers::Habits;
@@ -26,26 +27,13 @@ use crate::viewers::Habits;
 pub struct FanOut {
     #[command(flatten)]
     pub common: Common,
-    /// Who looks at the map.
-    #[arg(long, env = "SEATWIRE_RUN_VIEWERS", default_value_t = 2_000, value_name = "N",
-          value_parser = clap::value_parser!(u32).range(1..=200_000))]
-    pub viewers: u32,
-    /// All come within this time, before the seats begin to change.
-    #[arg(long, env = "SEATWIRE_RUN_WITHIN", default_value = "5s", value_name = "TIME")]
-    pub within: Time,
-    /// Processes that play the viewers [default: one for every 5,000].
-    #[arg(long, env = "SEATWIRE_RUN_PROCESSES", value_name = "N")]
-    pub processes: Option<usize>,
+    #[command(flatten)]
+    pub house: HouseFlags,
     /// Changes of a seat a second: each hold is one, and each release.
-    #[arg(long, env = "SEATWIRE_RUN_RATE", default_value_t = 50.0, value_name = "N")]
+    #[arg(long, env = "SEATWIRE_RUN_RATE", default_value_t = 50.0, value_name = "N", value_parser = flags::rate)]
     pub rate: f64,
-    /// So long seats change.
-    #[arg(long, env = "SEATWIRE_RUN_LENGTH", default_value = "20s", value_name = "TIME")]
-    pub length: Time,
-    /// Seats of the show.
-    #[arg(long, env = "SEATWIRE_RUN_SEATS", default_value_t = 2_000, value_name = "N",
-          value_parser = clap::value_parser!(u32).range(100..=20_000))]
-    pub seats: u32,
+    #[command(flatten)]
+    pub show: ShowFlags,
 }
 
 /// Runs it.
@@ -54,24 +42,28 @@ pub struct FanOut {
 /// When the stack or the viewers do not start. Everything else is in the report.
 pub async fn run(args: &FanOut, stop: &CancellationToken) -> anyhow::Result<Report> {
     let seed = args.common.seed();
-    let (viewers, rate) = (args.viewers, args.rate);
+    let (viewers, rate) = (args.house.viewers, args.rate);
+    // Each hold is given back.
+    let holds_per_s = rate / 2.0;
+    anyhow::ensure!(
+        holds_per_s * KEEP.as_secs_f64() < f64::from(args.show.seats) / 2.0,
+        "--rate and --seats: so many changes a second need more seats, for none may be wanted while it is held"
+    );
     say(&format!("fan-out, --seed {seed}: {viewers} viewers, {rate} seat changes a second"));
     let mut limits = args.common.limits.clone();
     limits.min_frames.get_or_insert(FRAMES.min(rate / 2.0));
     let calibration = args.common.calibration().await?;
-    let place = Place::open(&args.common, Place::unlimited(&args.common).cores(2).gateways(2), args.seats).await?;
-    let crowd = Arc::new(Crowd::gather_at(&place.at, place.show).await?);
-    // Each hold is given back.
-    let holds_per_s = rate / 2.0;
+    let options = Place::unlimited(&args.common).cores(2).gateways(2);
+    let place = Place::open(&args.common, options, args.show.seats).await?;
+    let crowd = Arc::new(Crowd::gather_at(&place.addresses(), place.show).await?);
     let pool = Pool::of(&crowd, Pool::enough_for(holds_per_s)).await?;
 
-    let within = args.within.0;
-    let habits = Habits { drop: 0, stall: 0, hide: 0 };
-    let house = House { viewers, within, habits, processes: args.processes, seed };
-    let (come_at, resident) = (SystemTime::now() + house.lead(), place.gateways_kib());
-    let mut herd = house.fill(&place.at, place.show, come_at).await?;
+    let within = args.house.within.0;
+    let house = House::of(&args.house, Habits { drop: 0, stall: 0, hide: 0 }, seed);
+    let (come_at, resident) = (SystemTime::now() + house.lead(), place.resident());
+    let mut herd = house.fill(&place.addresses(), place.show, come_at).await?;
     tokio::time::sleep(come_at.duration_since(SystemTime::now()).unwrap_or_default() + within + SETTLED).await;
-    let grew = place.gateways_kib().saturating_sub(resident);
+    let grew = resident.grown();
     say(&format!("{} viewers are there; seats change", herd.progress().live));
 
     let (watch, over) = (Watch::begin()?, CancellationToken::new());
@@ -81,27 +73,23 @@ pub async fn run(args: &FanOut, stop: &CancellationToken) -> anyhow::Result<Repo
     let schedule = Schedule { per_second: holds_per_s, most: MOST };
     let changes = open_loop::play(schedule, &watch.behind, &over, |number, due| {
         // One seat after the other, so that nobody is refused.
-        let (seat, pool) = (number % args.seats, &pool);
+        let (seat, pool) = (number % args.show.seats, &pool);
         async move { pool.hold_for(&[seat], KEEP, due).await }
     });
-    let (begun, ()) = tokio::join!(changes, open_loop::end_after(args.length.0, stop, &over));
+    let (begun, ()) = tokio::join!(changes, open_loop::end_after(args.show.length.0, stop, &over));
     let (duration_s, done) = (watch.seconds(), recorder.end());
     let gateways_cpu = place.gateways_cpu().saturating_sub(cpu_before);
     // What processes tell is up to a second old: so it was before.
     let frames = herd.progress().frames.saturating_sub(frames_before);
-    herd.settle().await?;
     drop(pool);
 
-    let audited = place.audit().await?;
-    let mut told = crowd.check_told(&place.sources()).await?;
-    let (position, statuses) = map_at_rest(&place.at, place.show).await?;
-    let seen = herd.compare(position, &statuses, &watch.behind).await?;
-    told.extend(seen.checks);
-    for error in &seen.errors {
-        say(&format!("a viewer: {error}"));
-    }
-    let harness = watch.end(seen.cpu, limits.max_behind.0, duration_s);
+    let mut after = Aftermath::default();
+    after.read("viewers' settling", herd.settle().await);
+    after.audit(&place, &crowd).await;
+    let seen = after.viewers(&place, herd, &watch.behind).await;
+    let harness = watch.end(seen.as_ref().map_or(Duration::ZERO, |seen| seen.cpu), limits.max_behind.0, duration_s);
     let holds = crowd.holds();
+    let connected = seen.as_ref().map_or(f64::NAN, |seen| float(seen.viewers.connected));
     let changes_per_s = 2.0 * float(holds.granted) / duration_s;
     let ratios = calibration.as_ref().map(|machine| Ratios {
         cpu_per_frame: Some(float(gateways_cpu) / 1_000.0 / float(frames.max(1)) / machine.send_us),
@@ -111,33 +99,23 @@ pub async fn run(args: &FanOut, stop: &CancellationToken) -> anyhow::Result<Repo
     });
     let report = Report {
         options: json!({
-            "viewers": viewers, "within_s": within.as_secs_f64(), "rate": rate, "length_s": args.length.0.as_secs_f64(),
-            "seats": args.seats, "target": args.common.target.is_some(),
+            "viewers": viewers, "within_s": within.as_secs_f64(), "rate": rate, "length_s": args.show.length.0.as_secs_f64(),
+            "seats": args.show.seats, "target": args.common.target.is_some(),
         }),
         goals: vec![
-            Goal::at_least("viewers connected", viewers.into(), seen.viewers.connected),
+            Goal::least("viewers connected", viewers.into(), connected),
             Goal::least("seat changes a second", rate * REACHED, changes_per_s),
             Goal::at_most("holds that failed", 0.0, float(holds.errors + holds.refused)),
             Goal::at_most("customers turned away", 0.0, float(begun.turned_away)),
         ],
-        viewers: Some(seen.viewers),
-        lag_ms: seen.lag.spread(),
-        join_ms: seen.joins.spread(),
-        hold_ms: crowd.hold_times.spread(),
-        holds: Some(holds),
         ratios,
         calibration,
         rss_kib_per_viewer: Some(float(grew) / f64::from(viewers)),
-        histograms: Histograms {
-            lag: seen.lag.buckets(),
-            join: seen.joins.buckets(),
-            hold: crowd.hold_times.buckets(),
-            ..Histograms::default()
-        },
-        series: Some(Series::of(&done, &seen.watched)),
-        ..Report::of("fan-out", seed, duration_s, Audit::new(audited, told), harness)
+        ..Report::of("fan-out", seed, duration_s, after, harness)
     };
     let report = report
+        .customers(&crowd, &done, None)
+        .seen(seen, &done)
         .figures([
             ("seat_changes_per_s", changes_per_s),
             ("frames_per_s_and_viewer", float(frames) / duration_s / f64::from(viewers)),

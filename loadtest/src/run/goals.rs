@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
+use super::flags;
 use super::report::Report;
 
 /// Something without which the run does not count.
@@ -52,7 +53,15 @@ impl std::fmt::Display for Goal {
     }
 }
 
-/// Goals by flags; a figure that the scenario does not measure misses its goal.
+/// What only some scenarios measure.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Measured {
+    pub(super) viewers: bool,
+    /// Of gateways that are never restarted, on a machine that was calibrated.
+    pub(super) cpu_per_frame: bool,
+}
+
+/// Goals by flags; a figure that was not measured misses its goal.
 #[derive(Debug, Clone, Default, Args)]
 pub struct Limits {
     /// Half of the seat changes reach their viewers within this time, such as 20ms.
@@ -68,16 +77,16 @@ pub struct Limits {
     #[arg(long, env = "SEATWIRE_RUN_MAX_HOLD_P99", value_name = "TIME")]
     pub max_hold_p99: Option<Time>,
     /// Every viewer who stays gets so many frames a second.
-    #[arg(long, env = "SEATWIRE_RUN_MIN_FRAMES", value_name = "N")]
+    #[arg(long, env = "SEATWIRE_RUN_MIN_FRAMES", value_name = "N", value_parser = flags::number)]
     pub min_frames: Option<f64>,
     /// Reconnects that resume without a snapshot, percent.
-    #[arg(long, env = "SEATWIRE_RUN_MIN_RESUMED", value_name = "PERCENT")]
+    #[arg(long, env = "SEATWIRE_RUN_MIN_RESUMED", value_name = "PERCENT", value_parser = flags::percent)]
     pub min_resumed: Option<f64>,
     /// Memory of the gateways for each viewer.
-    #[arg(long, env = "SEATWIRE_RUN_MAX_RSS", value_name = "KIB")]
+    #[arg(long, env = "SEATWIRE_RUN_MAX_RSS", value_name = "KIB", value_parser = flags::number)]
     pub max_rss_kib_per_viewer: Option<f64>,
     /// Processor time of a gateway for a frame, in sends of the same machine.
-    #[arg(long, env = "SEATWIRE_RUN_MAX_CPU_PER_FRAME", value_name = "RATIO")]
+    #[arg(long, env = "SEATWIRE_RUN_MAX_CPU_PER_FRAME", value_name = "RATIO", value_parser = flags::number)]
     pub max_cpu_per_frame: Option<f64>,
     /// Faults that may take longer than their bound.
     #[arg(long, env = "SEATWIRE_RUN_MAX_LATE_FAULTS", value_name = "N")]
@@ -88,6 +97,29 @@ pub struct Limits {
 }
 
 impl Limits {
+    /// Before the run: whether every goal is for something that it will measure.
+    pub(super) fn ensure_measured(&self, measured: Measured) -> anyhow::Result<()> {
+        let of_viewers = [
+            ("--max-lag-p50", self.max_lag_p50.is_some()),
+            ("--max-lag-p99", self.max_lag_p99.is_some()),
+            ("--max-join-p99", self.max_join_p99.is_some()),
+            ("--min-frames", self.min_frames.is_some()),
+            ("--min-resumed", self.min_resumed.is_some()),
+            ("--max-rss-kib-per-viewer", self.max_rss_kib_per_viewer.is_some()),
+        ];
+        let unknown = of_viewers.iter().find(|(_, given)| *given && !measured.viewers);
+        anyhow::ensure!(
+            unknown.is_none(),
+            "{}: this scenario has no viewers, so the goal could never be reached",
+            unknown.map_or("", |(flag, _)| *flag)
+        );
+        anyhow::ensure!(
+            self.max_cpu_per_frame.is_none() || measured.cpu_per_frame,
+            "--max-cpu-per-frame: needs a scenario with viewers, no faults or restarts, and --calibrate above 0"
+        );
+        Ok(())
+    }
+
     /// One goal for each flag that was given.
     pub(super) fn goals(&self, report: &Report) -> Vec<Goal> {
         let mut goals = Vec::new();
@@ -161,6 +193,19 @@ mod tests {
         for bad in ["", "100", "ms", "-1s", "1d", "NaNs", "1e400s"] {
             assert!(of(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_goal_that_no_run_of_the_scenario_could_reach_is_refused() {
+        let refused = |limits: &Limits, viewers, cpu_per_frame| {
+            limits.ensure_measured(Measured { viewers, cpu_per_frame }).err().map(|error| error.to_string())
+        };
+        let lag = Limits { max_lag_p99: Some(Time::default()), ..Limits::default() };
+        assert_eq!(refused(&lag, true, false), None);
+        assert!(refused(&lag, false, false).unwrap().starts_with("--max-lag-p99: this scenario has no viewers"));
+        let cpu = Limits { max_cpu_per_frame: Some(1.0), ..Limits::default() };
+        assert_eq!(refused(&cpu, true, true), None);
+        assert!(refused(&cpu, true, false).unwrap().starts_with("--max-cpu-per-frame"));
     }
 
     #[test]

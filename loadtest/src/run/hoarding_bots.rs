@@ -16,13 +16,14 @@ use clap::Args;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
+use super::aftermath::Aftermath;
+use super::flags;
 use super::goals::{Goal, Time, float};
 use super::harness::Watch;
 use super::open_loop::{self, Schedule};
 use super::place::Place;
 use super::recorder::Recorder;
-use super::report::{Audit, Histograms, Ratios, Report, Series};
-use super::sale::figures::Figures;
+use super::report::{Ratios, Report};
 use super::{Common, say};
 use crate::audit::{CapWatch, Caps, Check};
 use crate::crowd::Crowd;
@@ -53,15 +54,26 @@ pub struct HoardingBots {
           value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub honest: u32,
     /// So long they keep coming, as a clock in production would tell.
-    #[arg(long, env = "SEATWIRE_RUN_LENGTH", default_value = "20m", value_name = "TIME")]
+    #[arg(long, env = "SEATWIRE_RUN_LENGTH", default_value = "20m", value_name = "TIME", value_parser = flags::some_time)]
     pub length: Time,
     /// So long each of them waits for a seat, by the same clock.
-    #[arg(long, env = "SEATWIRE_RUN_PATIENCE", default_value = "15m", value_name = "TIME")]
+    #[arg(long, env = "SEATWIRE_RUN_PATIENCE", default_value = "15m", value_name = "TIME", value_parser = flags::some_time)]
     pub patience: Time,
     /// Divides all times but reactions and commands a second.
     #[arg(long, env = "SEATWIRE_RUN_FASTER", default_value_t = 20, value_name = "N",
           value_parser = clap::value_parser!(u32).range(1..=100))]
     pub faster: u32,
+    #[command(flatten)]
+    pub caps: CapFlags,
+    /// Of the honest buyers who could, so many percent have to finish.
+    #[arg(long, env = "SEATWIRE_RUN_MIN_FINISHED", default_value_t = 95.0, value_name = "PERCENT",
+          value_parser = flags::percent)]
+    pub min_finished: f64,
+}
+
+/// The core's limits of one customer, under its own variables.
+#[derive(Debug, Clone, Args)]
+pub struct CapFlags {
     /// Seats that one customer may have at the show, held, pending and booked [the core's default is 10].
     #[arg(long, env = "SEATWIRE_HOLD_SEATS_MAX", default_value_t = 2, value_name = "N",
           value_parser = clap::value_parser!(u32).range(1..=100))]
@@ -76,9 +88,17 @@ pub struct HoardingBots {
     /// Times that a hold may be extended.
     #[arg(long, env = "SEATWIRE_HOLD_EXTENSIONS", default_value_t = 2, value_name = "N")]
     pub hold_extensions: u32,
-    /// Of the honest buyers who could, so many percent have to finish.
-    #[arg(long, env = "SEATWIRE_RUN_MIN_FINISHED", default_value_t = 95.0, value_name = "PERCENT")]
-    pub min_finished: f64,
+}
+
+impl CapFlags {
+    fn settings(&self) -> [(&'static str, u32); 4] {
+        [
+            ("SEATWIRE_HOLD_SEATS_MAX", self.seats_max),
+            ("SEATWIRE_HOLDS_MAX", self.holds_max),
+            ("SEATWIRE_CUSTOMER_HOLDS", self.customer_holds),
+            ("SEATWIRE_HOLD_EXTENSIONS", self.hold_extensions),
+        ]
+    }
 }
 
 /// Runs it.
@@ -86,24 +106,23 @@ pub struct HoardingBots {
 /// # Errors
 /// When the stack does not start. Everything else is in the report.
 pub async fn run(args: &HoardingBots, stop: &CancellationToken) -> anyhow::Result<Report> {
-    args.common.only_private("hoarding-bots")?;
     let seed = args.common.seed();
     let (bots, honest) = (args.bots, args.honest);
     say(&format!("hoarding-bots, --seed {seed}: {bots} bots, {honest} honest buyers, {} seats", args.seats));
     let calibration = args.common.calibration().await?;
     let place = Place::open(&args.common, options(args), args.seats).await?;
     let (sources, show) = (place.sources(), place.show);
-    let caps = Caps { seats: args.seats_max, holds: args.holds_max };
+    let caps = Caps { seats: args.caps.seats_max, holds: args.caps.holds_max };
     let sampler = Sampler::start(CapWatch::new(&sources, show, caps).await?);
-    let crowd = Arc::new(Crowd::gather_at(&place.at, show).await?);
+    let crowd = Arc::new(Crowd::gather_at(&place.addresses(), show).await?);
     let (watch, recorder) = (Watch::begin()?, Recorder::of_crowd(&crowd));
     let over = CancellationToken::new();
     let _ends_with_this = over.clone().drop_guard();
     let hoard = Arc::new(Bots {
-        at: place.at.clone(),
+        at: place.addresses(),
         show,
         connections: args.bot_connections.into(),
-        seats_max: usize::try_from(args.seats_max)?,
+        seats_max: usize::try_from(args.caps.seats_max)?,
         over: over.clone(),
         did: Did::default(),
     });
@@ -128,19 +147,18 @@ pub async fn run(args: &HoardingBots, stop: &CancellationToken) -> anyhow::Resul
     let (begun, ()) = tokio::join!(visits, open_loop::end_after(length, stop, &doors));
     let (duration_s, done) = (watch.seconds(), recorder.end());
     say(&format!("{:.0} s: the last honest buyer has left", began.elapsed().as_secs_f64()));
-    let sampled = sampler.end().await?;
+    let mut after = Aftermath::default();
+    let sampled = after.read("looks at everybody's caps", sampler.end().await);
     over.cancel();
     while let Some(ended) = playing.join_next().await {
-        if let Err(error) = ended? {
+        if let Some(Err(error)) = after.read("a bot", ended.map_err(anyhow::Error::from)) {
             say(&format!("a bot: {error:#}"));
         }
     }
     let harness = watch.end(Duration::ZERO, args.common.limits.max_behind.0, duration_s);
 
-    let audited = place.audit().await?;
-    let figures = Figures::read(&sources, &place.journal()).await?;
-    let mut told = crowd.check_told(&sources).await?;
-    told.extend([figures.webhooks, sampled.check]);
+    after.audit(&place, &crowd).await;
+    let payments = after.payments(&place).await;
     let ends = buyers.ends.into_inner().unwrap_or_else(PoisonError::into_inner);
     let count = |is: fn(&End) -> bool| ends.iter().filter(|end| is(end)).count() as u64;
     let confirmed = count(|end| *end == End::Confirmed);
@@ -157,10 +175,16 @@ pub async fn run(args: &HoardingBots, stop: &CancellationToken) -> anyhow::Resul
         ("honest_failed", float(count(|end| matches!(end, End::Failed(_))))),
         ("honest_could_not_all_was_sold", float(sold_out)),
         ("honest_finished_percent", finished),
-        ("bots_seats_mean", sampled.seats_mean),
-        ("bots_seats_most", sampled.seats_most),
-        ("samples_of_caps", float(sampled.samples)),
     ]);
+    let samples = sampled.as_ref().map_or(0, |sampled| sampled.samples);
+    if let Some(Sampled { check, samples, seats_mean, seats_most }) = sampled {
+        measured.extend([
+            ("bots_seats_mean", seats_mean),
+            ("bots_seats_most", seats_most),
+            ("samples_of_caps", float(samples)),
+        ]);
+        after.check(check);
+    }
     if let Some(waits) = buyers.waits.spread() {
         let shown = |ms: f64| ms / 1_000.0 * f64::from(args.faster);
         measured.extend([("honest_wait_s_p50", shown(waits.p50)), ("honest_wait_s_p95", shown(waits.p95))]);
@@ -170,30 +194,22 @@ pub async fn run(args: &HoardingBots, stop: &CancellationToken) -> anyhow::Resul
         options: json!({
             "bots": bots, "bot_connections": args.bot_connections, "seats": args.seats, "honest": honest,
             "length_s": args.length.0.as_secs(), "patience_s": args.patience.0.as_secs(), "faster": args.faster,
-            "seats_max": args.seats_max, "holds_max": args.holds_max, "customer_holds": args.customer_holds,
-            "hold_extensions": args.hold_extensions,
+            "seats_max": args.caps.seats_max, "holds_max": args.caps.holds_max,
+            "customer_holds": args.caps.customer_holds, "hold_extensions": args.caps.hold_extensions,
+            "target": args.common.target.is_some(),
         }),
         goals: vec![
             Goal::least("honest buyers who finished, %", args.min_finished, finished),
             Goal::at_least("honest buyers who could", (u64::from(honest) / 2).max(1), could),
             Goal::at_least("holds of bots", u64::from(bots), hoard.did.granted.load(Ordering::Relaxed)),
-            Goal::at_least("looks at everybody's caps", MIN_SAMPLES, sampled.samples),
+            Goal::at_least("looks at everybody's caps", MIN_SAMPLES, samples),
         ],
-        hold_ms: crowd.hold_times.spread(),
-        booking_ms: buyers.bookings.spread(),
-        holds: Some(crowd.holds()),
-        payments: Some(figures.payments),
+        payments,
         ratios: calibration.as_ref().map(|machine| Ratios::of_purchases(machine, &crowd, duration_s)),
         calibration,
-        histograms: Histograms {
-            hold: crowd.hold_times.buckets(),
-            booking: buyers.bookings.buckets(),
-            ..Histograms::default()
-        },
-        series: Some(Series::of(&done, &BTreeMap::new())),
-        ..Report::of("hoarding-bots", seed, duration_s, Audit::new(audited, told), harness)
+        ..Report::of("hoarding-bots", seed, duration_s, after, harness)
     };
-    let report = report.figures(measured).judged(&args.common.limits);
+    let report = report.customers(&crowd, &done, Some(&buyers.bookings)).figures(measured).judged(&args.common.limits);
     place.close().await;
     Ok(report)
 }
@@ -216,16 +232,10 @@ fn options(args: &HoardingBots) -> StackOptions {
         ("SEATWIRE_CLAIM_MS", 720),
         ("SEATWIRE_PAYING_MS", 60),
     ];
-    let counts = [
-        ("SEATWIRE_HOLD_SEATS_MAX", args.seats_max),
-        ("SEATWIRE_HOLDS_MAX", args.holds_max),
-        ("SEATWIRE_CUSTOMER_HOLDS", args.customer_holds),
-        ("SEATWIRE_HOLD_EXTENSIONS", args.hold_extensions),
-    ];
     let scaled = |seconds| args.scaled(Duration::from_secs(seconds)).as_millis();
     let options = Place::roomy(&args.common);
     let options = times.iter().fold(options, |options, (name, s)| options.env(Service::Core, *name, scaled(*s)));
-    counts.iter().fold(options, |options, (name, count)| options.env(Service::Core, *name, count))
+    args.caps.settings().iter().fold(options, |options, (name, count)| options.env(Service::Core, *name, count))
 }
 
 /// Looks at everybody again and again.

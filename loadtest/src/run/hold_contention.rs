@@ -10,13 +10,15 @@ use rand::{Rng as _, SeedableRng as _};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
+use super::aftermath::Aftermath;
+use super::flags::{self, ShowFlags};
 use super::goals::{Goal, Time, float};
 use super::harness::Watch;
 use super::open_loop::{self, Schedule};
 use super::place::Place;
 use super::pool::Pool;
 use super::recorder::Recorder;
-use super::report::{Audit, Histograms, Ratios, Report, Series};
+use super::report::{Ratios, Report};
 use super::sale::Share;
 use super::{Common, say};
 use crate::crowd::Crowd;
@@ -27,16 +29,11 @@ pub struct HoldContention {
     #[command(flatten)]
     pub common: Common,
     /// Attempts a second.
-    #[arg(long, env = "SEATWIRE_RUN_RATE", default_value_t = 300.0, value_name = "N")]
+    #[arg(long, env = "SEATWIRE_RUN_RATE", default_value_t = 300.0, value_name = "N", value_parser = flags::rate)]
     pub rate: f64,
-    /// So long.
-    #[arg(long, env = "SEATWIRE_RUN_LENGTH", default_value = "20s", value_name = "TIME")]
-    pub length: Time,
-    /// Seats of the show.
-    #[arg(long, env = "SEATWIRE_RUN_SEATS", default_value_t = 2_000, value_name = "N",
-          value_parser = clap::value_parser!(u32).range(100..=20_000))]
-    pub seats: u32,
-    /// Of these, the ones that most want.
+    #[command(flatten)]
+    pub show: ShowFlags,
+    /// Of the seats, the ones that most want.
     #[arg(long, env = "SEATWIRE_RUN_HOT", default_value_t = 40, value_name = "N",
           value_parser = clap::value_parser!(u32).range(2..=1_000))]
     pub hot: u32,
@@ -47,8 +44,9 @@ pub struct HoldContention {
     #[arg(long, env = "SEATWIRE_RUN_KEEP", default_value = "100ms", value_name = "TIME")]
     pub keep: Time,
     /// Customers who take turns [default: as many as keep each below four commands a second].
-    #[arg(long, env = "SEATWIRE_RUN_CUSTOMERS", value_name = "N")]
-    pub customers: Option<usize>,
+    #[arg(long, env = "SEATWIRE_RUN_CUSTOMERS", value_name = "N",
+          value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    pub customers: Option<u16>,
 }
 
 /// Runs it.
@@ -56,15 +54,16 @@ pub struct HoldContention {
 /// # Errors
 /// When the stack does not start. Everything else is in the report.
 pub async fn run(args: &HoldContention, stop: &CancellationToken) -> anyhow::Result<Report> {
-    let seed = args.common.seed();
+    let (seed, seats) = (args.common.seed(), args.show.seats);
+    anyhow::ensure!(args.hot < seats, "--hot: {} seats are not some of the {seats} of the show", args.hot);
     say(&format!(
         "hold-contention, --seed {seed}: {} attempts a second, {} % for {} seats",
         args.rate, args.hot_share, args.hot
     ));
     let calibration = args.common.calibration().await?;
-    let place = Place::open(&args.common, Place::unlimited(&args.common).cores(2).gateways(2), args.seats).await?;
-    let crowd = Arc::new(Crowd::gather_at(&place.at, place.show).await?);
-    let pool = Pool::of(&crowd, args.customers.unwrap_or_else(|| Pool::enough_for(args.rate))).await?;
+    let place = Place::open(&args.common, Place::unlimited(&args.common).cores(2).gateways(2), seats).await?;
+    let crowd = Arc::new(Crowd::gather_at(&place.addresses(), place.show).await?);
+    let pool = Pool::of(&crowd, args.customers.map_or_else(|| Pool::enough_for(args.rate), usize::from)).await?;
 
     let (watch, over) = (Watch::begin()?, CancellationToken::new());
     let recorder = Recorder::of_crowd(&crowd);
@@ -73,17 +72,17 @@ pub async fn run(args: &HoldContention, stop: &CancellationToken) -> anyhow::Res
         let (seats, pool) = (args.wanted(seed, number), &pool);
         async move { pool.hold_for(&seats, args.keep.0, due).await }
     });
-    let (begun, ()) = tokio::join!(attempts, open_loop::end_after(args.length.0, stop, &over));
+    let (begun, ()) = tokio::join!(attempts, open_loop::end_after(args.show.length.0, stop, &over));
     let (duration_s, done) = (watch.seconds(), recorder.end());
     let harness = watch.end(Duration::ZERO, args.common.limits.max_behind.0, duration_s);
     drop(pool);
 
-    let audited = place.audit().await?;
-    let told = crowd.check_told(&place.sources()).await?;
+    let mut after = Aftermath::default();
+    after.audit(&place, &crowd).await;
     let holds = crowd.holds();
     let report = Report {
         options: json!({
-            "rate": args.rate, "length_s": args.length.0.as_secs_f64(), "seats": args.seats, "hot": args.hot,
+            "rate": args.rate, "length_s": args.show.length.0.as_secs_f64(), "seats": seats, "hot": args.hot,
             "hot_share": args.hot_share.to_string(), "keep_ms": args.keep.ms(), "target": args.common.target.is_some(),
         }),
         goals: vec![
@@ -92,15 +91,12 @@ pub async fn run(args: &HoldContention, stop: &CancellationToken) -> anyhow::Res
             Goal::at_most("attempts that failed", 0.0, float(holds.errors)),
             Goal::at_most("customers turned away", 0.0, float(begun.turned_away)),
         ],
-        hold_ms: crowd.hold_times.spread(),
-        holds: Some(holds),
         ratios: calibration.as_ref().map(|machine| Ratios::of_purchases(machine, &crowd, duration_s)),
         calibration,
-        histograms: Histograms { hold: crowd.hold_times.buckets(), ..Histograms::default() },
-        series: Some(Series::of(&done, &std::collections::BTreeMap::new())),
-        ..Report::of("hold-contention", seed, duration_s, Audit::new(audited, told), harness)
+        ..Report::of("hold-contention", seed, duration_s, after, harness)
     };
     let report = report
+        .customers(&crowd, &done, None)
         .figures([
             ("holds_asked_per_s", float(holds.attempts()) / duration_s),
             ("holds_granted_per_s", float(holds.granted) / duration_s),
@@ -115,7 +111,7 @@ impl HoldContention {
     fn wanted(&self, seed: u64, number: u32) -> Vec<u32> {
         let mut rng = StdRng::seed_from_u64(seed.wrapping_add(number.into()));
         let hot = rng.random_range(0..1_000) < self.hot_share.of(1_000);
-        let seats = if hot { 0..self.hot } else { self.hot..self.seats };
+        let seats = if hot { 0..self.hot } else { self.hot..self.show.seats };
         let first = rng.random_range(seats.start..seats.end.saturating_sub(1).max(seats.start + 1));
         if rng.random_bool(0.5) { vec![first] } else { vec![first, first + 1] }
     }

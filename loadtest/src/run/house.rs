@@ -4,21 +4,27 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use seatwire_protocol::ShowId;
 
+use super::flags::HouseFlags;
 use crate::launcher::Addresses;
 use crate::viewers::{Habits, Herd, Plan};
 
 #[derive(Debug, Clone)]
 pub(super) struct House {
-    pub(super) viewers: u32,
+    viewers: u32,
     /// All come within this time.
-    pub(super) within: Duration,
-    pub(super) habits: Habits,
+    within: Duration,
+    habits: Habits,
     /// Processes that play them; `None`: as many as they need.
-    pub(super) processes: Option<usize>,
-    pub(super) seed: u64,
+    processes: Option<usize>,
+    seed: u64,
 }
 
 impl House {
+    pub(super) fn of(flags: &HouseFlags, habits: Habits, seed: u64) -> Self {
+        let processes = flags.processes.map(usize::from);
+        Self { viewers: flags.viewers, within: flags.within.0, habits, processes, seed }
+    }
+
     /// Starts the processes; the first viewers come at this time. Processes that are ready later are late with them, and
     /// say so.
     pub(super) async fn fill(&self, at: &Addresses, show: ShowId, come_at: SystemTime) -> anyhow::Result<Herd> {

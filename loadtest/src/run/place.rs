@@ -2,43 +2,46 @@
 //! of its own.
 
 use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
-use seatwire_protocol::ShowId;
+use seatwire_protocol::{CustomerId, ShowId};
 
 use super::Common;
 use super::sale::AT_REST_WITHIN;
 use crate::audit::{AuditOptions, AuditReport, Sources, audit};
 use crate::bench::{cpu, memory, shows};
+use crate::client::{ClientOptions, ViewerClient, new_key, sign_token};
 use crate::launcher::{Addresses, Service, Stack, StackOptions};
 
 pub(super) struct Place {
     /// Of the run's own, if it has one.
     stack: Option<Stack>,
-    pub(super) at: Addresses,
+    /// As it was at the beginning.
+    began: Addresses,
     pub(super) show: ShowId,
 }
 
 impl Place {
     /// With a show of so many seats that is on sale. The options are for a private stack; one that runs already is taken as
-    /// it is.
+    /// it is, if holds last there as long as the options say.
     pub(super) async fn open(common: &Common, options: StackOptions, seats: u32) -> anyhow::Result<Self> {
-        crate::bench::edge::raise_file_limit()?;
-        let (stack, at) = match &common.target {
-            Some(file) => {
-                let read = Addresses::read(file);
-                (None, read.with_context(|| format!("--target: can't read {}", file.display()))?)
-            }
-            None => {
-                super::say("starting a private stack");
-                let stack = Stack::start(options).await?;
-                let at = stack.addresses();
-                (Some(stack), at)
-            }
-        };
-        let show = shows::add(&at.postgres, seats, 1).await.context("a show of the run's own")?;
-        let show = show.into_iter().next().context("no show was added")?;
-        Ok(Self { stack, at, show })
+        let (stack, began) = reach(common, options).await?;
+        let show = a_show(&began, seats).await?;
+        Ok(Self { stack, began, show })
+    }
+
+    /// With a show whose sale opens so long from when the place is ready; answers that moment.
+    pub(super) async fn opening(
+        common: &Common,
+        options: StackOptions,
+        seats: u32,
+        lead: Duration,
+    ) -> anyhow::Result<(Self, SystemTime)> {
+        let (stack, began) = reach(common, options).await?;
+        let opens_at = SystemTime::now() + lead;
+        let show = shows::add_opening(&began.postgres, seats, opens_at).await.context("a show of the run's own")?;
+        Ok((Self { stack, began, show }, opens_at))
     }
 
     /// Who asks for a private stack gets one with room for everybody.
@@ -55,38 +58,55 @@ impl Place {
         Self::roomy(common).env(Service::Core, "SEATWIRE_CUSTOMER_HOLDS", 0)
     }
 
-    pub(super) fn is_private(&self) -> bool {
-        self.stack.is_some()
+    /// The run's own, to be broken.
+    pub(super) fn stack(&self) -> Option<&Stack> {
+        self.stack.as_ref()
+    }
+
+    pub(super) fn stack_mut(&mut self) -> Option<&mut Stack> {
+        self.stack.as_mut()
+    }
+
+    /// Of what runs now: faults move servers.
+    pub(super) fn addresses(&self) -> Addresses {
+        self.stack.as_ref().map_or_else(|| self.began.clone(), Stack::addresses)
     }
 
     pub(super) fn sources(&self) -> Sources {
-        Sources::from(&self.at)
+        Sources::from(&self.addresses())
     }
 
     /// Where the provider keeps what it sent.
     pub(super) fn journal(&self) -> PathBuf {
-        PathBuf::from(&self.at.data_dir).join("provider")
+        PathBuf::from(&self.began.data_dir).join("provider")
+    }
+
+    /// Where others buy too.
+    pub(super) fn own_show_alone(&self) -> Option<ShowId> {
+        self.stack.is_none().then_some(self.show)
     }
 
     /// Waits for rest first. In a stack that others use, their bookings may be pending.
     pub(super) async fn audit(&self) -> anyhow::Result<AuditReport> {
         super::say("waiting for rest, then the audit");
         let options = AuditOptions::default().wait(AT_REST_WITHIN);
-        audit(self.sources(), if self.is_private() { options } else { options.allow_pending() }).await
+        audit(self.sources(), if self.stack.is_some() { options } else { options.allow_pending() }).await
     }
 
     /// Processor time of the gateways, nanoseconds.
     pub(super) fn gateways_cpu(&self) -> u64 {
-        self.gateways().map(cpu::of_process).sum()
+        self.gateways().into_iter().map(cpu::of_process).sum()
     }
 
-    /// Resident memory of the gateways, KiB.
-    pub(super) fn gateways_kib(&self) -> u64 {
-        self.gateways().map(memory::rss_kib).sum()
+    /// Memory of the gateways now.
+    pub(super) fn resident(&self) -> Resident {
+        let pids = self.gateways();
+        Resident { kib: resident_kib(&pids), pids }
     }
 
-    fn gateways(&self) -> impl Iterator<Item = u32> {
-        self.at.pids.iter().filter(|(name, _)| name.starts_with("gateway")).map(|(_, pid)| *pid)
+    fn gateways(&self) -> Vec<u32> {
+        let pids = self.addresses().pids;
+        pids.into_iter().filter(|(name, _)| name.starts_with("gateway")).map(|(_, pid)| pid).collect()
     }
 
     /// Ends what the run started.
@@ -96,3 +116,61 @@ impl Place {
         }
     }
 }
+
+/// Memory of the gateways at some moment.
+pub(super) struct Resident {
+    pids: Vec<u32>,
+    kib: u64,
+}
+
+impl Resident {
+    /// KiB since then.
+    pub(super) fn grown(&self) -> u64 {
+        resident_kib(&self.pids).saturating_sub(self.kib)
+    }
+}
+
+fn resident_kib(pids: &[u32]) -> u64 {
+    pids.iter().copied().map(memory::rss_kib).sum()
+}
+
+async fn reach(common: &Common, options: StackOptions) -> anyhow::Result<(Option<Stack>, Addresses)> {
+    crate::bench::edge::raise_file_limit()?;
+    if let Some(at) = common.target()? {
+        let settings = options.env.iter().filter(|(service, ..)| *service == Service::Core);
+        let settings = settings.map(|(_, name, value)| (name.as_str(), value.as_str())).collect::<Vec<_>>();
+        holds_last(&at, &settings).await?;
+        return Ok((None, at));
+    }
+    super::say("starting a private stack");
+    let stack = Stack::start(options).await?;
+    let at = stack.addresses();
+    Ok((Some(stack), at))
+}
+
+async fn a_show(at: &Addresses, seats: u32) -> anyhow::Result<ShowId> {
+    let shows = shows::add(&at.postgres, seats, 1).await.context("a show of the run's own")?;
+    shows.into_iter().next().context("no show was added")
+}
+
+/// A scenario that counts on short holds and claims needs a target with these settings of its cores: one hold, at a small
+/// show of its own, tells.
+async fn holds_last(at: &Addresses, settings: &[(&str, &str)]) -> anyhow::Result<()> {
+    let Some((_, wanted)) = settings.iter().find(|(name, _)| *name == "SEATWIRE_HOLD_MS") else { return Ok(()) };
+    let (wanted, show) = (wanted.parse::<u64>()?, a_show(at, 25).await.context("--target")?);
+    let token = sign_token(&at.secrets.jwt, &CustomerId::new(&format!("probe-{show}"))?, Duration::from_secs(60))?;
+    let client = ViewerClient::open(ClientOptions::new(&at.gateway, &token)).await.context("--target")?;
+    let key = new_key();
+    let hold = client.persist(PROBE_WITHIN, || client.hold(show, &key, &[0])).await.context("--target")?;
+    client.release(show, hold.hold).await.context("--target")?;
+    let needed: Vec<String> = settings.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    anyhow::ensure!(
+        (wanted * 3 / 4..=wanted).contains(&hold.remaining_ms),
+        "--target: a hold lasts {} ms there, and this scenario needs {wanted} ms; start the target with these settings: {}",
+        hold.remaining_ms,
+        needed.join(" ")
+    );
+    Ok(())
+}
+
+const PROBE_WITHIN: Duration = Duration::from_secs(10);

@@ -5,19 +5,19 @@ use clap::Args;
 use tokio_util::sync::CancellationToken;
 
 use super::Common;
+use super::flags::HouseFlags;
 use super::goals::Time;
 use super::report::Report;
 use super::thundering_herd::{Event, Scene, ThunderingHerd, play};
 
 /// Flags of `loadtest run reconnect-storm`.
 #[derive(Debug, Clone, Args)]
+#[command(mut_arg("viewers", |viewers| viewers.default_value("5000")))]
 pub struct ReconnectStorm {
     #[command(flatten)]
     pub common: Common,
-    /// Who looks at the map, at two gateways.
-    #[arg(long, env = "SEATWIRE_RUN_VIEWERS", default_value_t = 5_000, value_name = "N",
-          value_parser = clap::value_parser!(u32).range(1..=200_000))]
-    pub viewers: u32,
+    #[command(flatten)]
+    pub house: HouseFlags,
     /// All come back within this time.
     #[arg(long, env = "SEATWIRE_RUN_BACK_WITHIN", default_value = "2s", value_name = "TIME")]
     pub back_within: Time,
@@ -28,7 +28,7 @@ pub struct ReconnectStorm {
 /// # Errors
 /// When the stack or the viewers do not start. Everything else is in the report.
 pub async fn run(args: &ReconnectStorm, stop: &CancellationToken) -> anyhow::Result<Report> {
-    let mut herd = ThunderingHerd::calm(&args.common, args.viewers);
+    let mut herd = ThunderingHerd::calm(&args.common, &args.house);
     herd.common.limits.min_resumed.get_or_insert(RESUMED);
     let scene = Scene { name: "reconnect-storm", event: Some(Event::Scatter(args.back_within.0)), growth: None };
     play(&herd, scene, stop).await

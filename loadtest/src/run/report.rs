@@ -14,12 +14,15 @@ use serde::{Deserialize, Serialize};
 pub use machine::{Machine, commit, now};
 pub use series::{Done, Histograms, Series, Watched};
 
+use super::aftermath::Aftermath;
 use super::goals::{Goal, float};
 use super::harness::Harness;
 use crate::audit::{AuditReport, Check};
 use crate::calibrate;
 use crate::crowd::{Crowd, Holds};
 pub use crate::times::Spread;
+use crate::times::Times;
+use crate::viewers::Seen;
 
 /// Everything that one run showed.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -40,6 +43,9 @@ pub struct Report {
     /// Whether the run counts: every goal reached, the audit clean, the harness in time.
     pub counts: bool,
     pub goals: Vec<Goal>,
+    /// What could not be read after the load.
+    #[serde(default)]
+    pub missing: Vec<Missing>,
     pub audit: Audit,
     pub viewers: Option<Viewers>,
     /// From a change's publication until a viewer had applied it.
@@ -66,6 +72,13 @@ pub struct Report {
     /// What happened in each second.
     #[serde(default)]
     pub series: Option<Series>,
+}
+
+/// A part of the report that could not be read. The run does not count.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Missing {
+    pub figure: String,
+    pub why: String,
 }
 
 /// What the audit found, with the checks of what was told.
@@ -212,7 +225,8 @@ impl Audit {
 
 impl Report {
     /// With nothing measured yet.
-    pub(super) fn of(scenario: &'static str, seed: u64, duration_s: f64, audit: Audit, harness: Harness) -> Self {
+    pub(super) fn of(scenario: &'static str, seed: u64, duration_s: f64, after: Aftermath, harness: Harness) -> Self {
+        let (audit, missing) = after.told();
         Self {
             scenario: scenario.into(),
             seed,
@@ -223,6 +237,7 @@ impl Report {
             duration_s,
             counts: false,
             goals: Vec::new(),
+            missing,
             audit,
             viewers: None,
             lag_ms: None,
@@ -240,6 +255,29 @@ impl Report {
             histograms: Histograms::default(),
             series: None,
         }
+    }
+
+    /// How customers fared, and how long whole purchases took, where there are any.
+    #[must_use]
+    pub(super) fn customers(mut self, crowd: &Crowd, done: &[Done], purchases: Option<&Times>) -> Self {
+        (self.holds, self.hold_ms) = (Some(crowd.holds()), crowd.hold_times.spread());
+        self.histograms.hold = crowd.hold_times.buckets();
+        self.booking_ms = purchases.and_then(Times::spread);
+        self.histograms.booking = purchases.and_then(Times::buckets);
+        self.series = Some(Series::of(done, &BTreeMap::new()));
+        self
+    }
+
+    /// What viewers saw, if that is known.
+    #[must_use]
+    pub(super) fn seen(mut self, seen: Option<Seen>, done: &[Done]) -> Self {
+        if let Some(seen) = seen {
+            (self.lag_ms, self.join_ms) = (seen.lag.spread(), seen.joins.spread());
+            (self.histograms.lag, self.histograms.join) = (seen.lag.buckets(), seen.joins.buckets());
+            self.series = Some(Series::of(done, &seen.watched));
+            self.viewers = Some(seen.viewers);
+        }
+        self
     }
 
     /// What this scenario alone measured.
@@ -262,6 +300,7 @@ impl Report {
         let mut failures: Vec<String> = missed
             .map(|goal| goal.to_string().trim_start_matches("FAIL ").split_whitespace().collect::<Vec<_>>().join(" "))
             .collect();
+        failures.extend(self.missing.iter().map(Missing::to_string));
         failures.extend(self.audit.report.violated().map(|check| format!("{} is violated", check.name)));
         if self.harness.lagged {
             failures.push("the harness lagged, so the times are not the product's alone".to_owned());

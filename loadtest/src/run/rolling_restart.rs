@@ -5,6 +5,7 @@ use clap::Args;
 use tokio_util::sync::CancellationToken;
 
 use super::Common;
+use super::flags::HouseFlags;
 use super::report::Report;
 use super::thundering_herd::{Event, Scene, ThunderingHerd, play};
 
@@ -13,10 +14,8 @@ use super::thundering_herd::{Event, Scene, ThunderingHerd, play};
 pub struct RollingRestart {
     #[command(flatten)]
     pub common: Common,
-    /// Who looks at the map, at two gateways.
-    #[arg(long, env = "SEATWIRE_RUN_VIEWERS", default_value_t = 2_000, value_name = "N",
-          value_parser = clap::value_parser!(u32).range(1..=200_000))]
-    pub viewers: u32,
+    #[command(flatten)]
+    pub house: HouseFlags,
 }
 
 /// Runs it.
@@ -24,7 +23,7 @@ pub struct RollingRestart {
 /// # Errors
 /// When the stack or the viewers do not start. Everything else is in the report.
 pub async fn run(args: &RollingRestart, stop: &CancellationToken) -> anyhow::Result<Report> {
-    let mut herd = ThunderingHerd::calm(&args.common, args.viewers);
+    let mut herd = ThunderingHerd::calm(&args.common, &args.house);
     herd.common.limits.min_resumed.get_or_insert(RESUMED);
     play(&herd, Scene { name: "rolling-restart", event: Some(Event::RollingRestart), growth: None }, stop).await
 }

@@ -31,21 +31,36 @@ impl Output {
         self.compare.as_deref().map(read).transpose()
     }
 
+    /// Whether a report can be written where it is wanted, before there is one.
+    ///
     /// # Errors
-    /// When a file can't be written.
+    /// When it can't.
+    pub fn ensure_writable(&self) -> anyhow::Result<()> {
+        let json = self.json.as_deref().filter(|file| *file != Path::new(STANDARD_OUTPUT));
+        anyhow::ensure!(json.is_none() || json != self.html.as_deref(), "--json and --html are the same file");
+        json.into_iter().chain(self.html.as_deref()).try_for_each(ensure_writable)
+    }
+
+    /// # Errors
+    /// When a file can't be written; the others are.
     pub fn write(&self, report: &Report, earlier: Option<&Report>) -> anyhow::Result<()> {
-        match &self.json {
-            Some(file) if file == Path::new("-") => {
+        let json = match self.json.as_deref() {
+            Some(file) if file == Path::new(STANDARD_OUTPUT) => {
                 eprint!("{report}");
                 println!("{}", serde_json::to_string(report)?);
+                Ok(())
             }
             Some(file) => {
                 print!("{report}");
-                write(file, &serde_json::to_vec_pretty(report)?)?;
+                write(file, &serde_json::to_vec_pretty(report)?)
             }
-            None => print!("{report}"),
-        }
-        self.html.as_deref().map_or(Ok(()), |file| write(file, report.page(earlier).as_bytes()))
+            None => {
+                print!("{report}");
+                Ok(())
+            }
+        };
+        let html = self.html.as_deref().map_or(Ok(()), |file| write(file, report.page(earlier).as_bytes()));
+        json.and(html)
     }
 }
 
@@ -56,7 +71,7 @@ pub struct ReportArgs {
     #[arg(value_name = "NEW.json")]
     report: PathBuf,
     /// An earlier one, to be shown beside it on the page.
-    #[arg(value_name = "OLD.json")]
+    #[arg(value_name = "OLD.json", requires = "html")]
     earlier: Option<PathBuf>,
     /// Write it to this file as one page for a browser.
     #[arg(long, value_name = "FILE")]
@@ -85,3 +100,13 @@ fn read(file: &Path) -> anyhow::Result<Report> {
 fn write(file: &Path, content: &[u8]) -> anyhow::Result<()> {
     std::fs::write(file, content).with_context(|| format!("can't write {}", file.display()))
 }
+
+fn ensure_writable(file: &Path) -> anyhow::Result<()> {
+    let is_new = !file.exists();
+    let opened = std::fs::OpenOptions::new().append(true).create(true).open(file);
+    opened.with_context(|| format!("can't write {}", file.display()))?;
+    // Empty it is no report.
+    if is_new { Ok(std::fs::remove_file(file)?) } else { Ok(()) }
+}
+
+const STANDARD_OUTPUT: &str = "-";

@@ -5,6 +5,7 @@ use clap::Args;
 use tokio_util::sync::CancellationToken;
 
 use super::Common;
+use super::flags::HouseFlags;
 use super::report::Report;
 use super::thundering_herd::{Scene, ThunderingHerd, play};
 use crate::viewers::Habits;
@@ -14,10 +15,8 @@ use crate::viewers::Habits;
 pub struct SlowViewers {
     #[command(flatten)]
     pub common: Common,
-    /// Who looks at the map, at two gateways.
-    #[arg(long, env = "SEATWIRE_RUN_VIEWERS", default_value_t = 2_000, value_name = "N",
-          value_parser = clap::value_parser!(u32).range(1..=200_000))]
-    pub viewers: u32,
+    #[command(flatten)]
+    pub house: HouseFlags,
 }
 
 /// Runs it.
@@ -25,7 +24,7 @@ pub struct SlowViewers {
 /// # Errors
 /// When the stack or the viewers do not start. Everything else is in the report.
 pub async fn run(args: &SlowViewers, stop: &CancellationToken) -> anyhow::Result<Report> {
-    let mut herd = ThunderingHerd::calm(&args.common, args.viewers);
+    let mut herd = ThunderingHerd::calm(&args.common, &args.house);
     herd.habits = Some(Habits { drop: 0, stall: 50, hide: 0 });
     play(&herd, Scene { name: "slow-viewers", event: None, growth: None }, stop).await
 }

@@ -13,50 +13,44 @@ use serde_json::json;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::aftermath::Aftermath;
+use super::flags::{self, HouseFlags};
 use super::goals::{Goal, Time, float};
 use super::harness::Watch;
 use super::live::{self, Live, Now};
+use super::place::Resident;
 use super::recorder::Recorder;
-use super::report::{Audit, FaultLine, Histograms, Payments, Ratios, Report, Series, Viewers};
-use super::rest::map_at_rest;
+use super::report::{FaultLine, Payments, Ratios, Report, Viewers};
 use super::sale::arrivals::{self, Pace};
-use super::sale::figures::Figures;
 use super::sale::shopping::Shopping;
-use super::sale::{AT_REST_WITHIN, CLAIM, Mix, Share, upsets};
+use super::sale::{CLAIM, Mix, Share, upsets};
 use super::soak::{Growth, Limit};
 use super::strikes::{FaultFlags, Ground, Plan, ToViewers};
 use super::{Common, say};
-use crate::audit::{AuditOptions, Sources, audit};
-use crate::crowd::Holds;
+use crate::crowd::{Crowd, Holds};
+use crate::launcher::Stack;
 use crate::provider::Shapes;
 use crate::viewers::{Habits, Herd};
-use stage::{Resident, Stage};
+use stage::Stage;
 
 /// Flags of `loadtest run thundering-herd`.
 #[derive(Debug, Clone, Args)]
 pub struct ThunderingHerd {
     #[command(flatten)]
     pub common: Common,
-    /// Who looks at the map, at two gateways.
-    #[arg(long, env = "SEATWIRE_RUN_VIEWERS", default_value_t = 2_000, value_name = "N",
-          value_parser = clap::value_parser!(u32).range(1..=200_000))]
-    pub viewers: u32,
-    /// All viewers and the first buyers come within this time of the opening.
-    #[arg(long, env = "SEATWIRE_RUN_WITHIN", default_value = "5s", value_name = "TIME")]
-    pub within: Time,
+    #[command(flatten)]
+    pub house: HouseFlags,
     /// Of the viewers, those that drop, stall or hide, a third each.
     #[arg(long, env = "SEATWIRE_RUN_RESTLESS", default_value_t = 30, value_name = "PERCENT",
           value_parser = clap::value_parser!(u8).range(0..=99))]
     pub restless: u8,
-    /// Processes that play the viewers [default: one for every 5,000].
-    #[arg(long, env = "SEATWIRE_RUN_PROCESSES", value_name = "N")]
-    pub processes: Option<usize>,
     /// Who buys from the opening on; later there are never more at a time.
     #[arg(long, env = "SEATWIRE_RUN_BUYERS", default_value_t = 150, value_name = "N",
           value_parser = clap::value_parser!(u32).range(1..=5_000))]
     pub buyers: u32,
     /// Who comes to buy later, each second.
-    #[arg(long, env = "SEATWIRE_RUN_BUYERS_PER_SECOND", default_value_t = 20.0, value_name = "N")]
+    #[arg(long, env = "SEATWIRE_RUN_BUYERS_PER_SECOND", default_value_t = 20.0, value_name = "N",
+          value_parser = flags::rate)]
     pub buyers_per_second: f64,
     /// The load goes on until so many attempts for seats that others want too.
     #[arg(long, env = "SEATWIRE_RUN_ATTEMPTS", default_value_t = 5_000, value_name = "N")]
@@ -78,7 +72,7 @@ pub struct ThunderingHerd {
     /// Of granted, refused, expired, booked, rescued and refunded at least so many each [default: a 500th of the attempts].
     #[arg(long, env = "SEATWIRE_RUN_MIN_EACH", value_name = "N")]
     pub min_each: Option<u64>,
-    /// Whose API the simulated payment provider speaks.
+    /// Whose API the simulated payment provider of a private stack speaks.
     #[arg(long, env = "SEATWIRE_RUN_PROVIDER", value_enum, default_value_t, value_name = "NAME")]
     pub provider: Shapes,
     #[command(flatten)]
@@ -108,13 +102,11 @@ pub(super) enum Event {
 
 impl ThunderingHerd {
     /// A house full of viewers, some of whom buy; nobody is restless, nothing breaks.
-    pub(super) fn calm(common: &Common, viewers: u32) -> Self {
+    pub(super) fn calm(common: &Common, house: &HouseFlags) -> Self {
         Self {
             common: common.clone(),
-            viewers,
-            within: Time(Duration::from_secs(5)),
+            house: house.clone(),
             restless: 0,
-            processes: None,
             buyers: 40,
             buyers_per_second: 10.0,
             attempts: 0,
@@ -140,36 +132,39 @@ pub async fn run(args: &ThunderingHerd, stop: &CancellationToken) -> anyhow::Res
 
 /// The same for scenarios that are made of it.
 pub(super) async fn play(args: &ThunderingHerd, scene: Scene, stop: &CancellationToken) -> anyhow::Result<Report> {
-    args.common.only_private(scene.name)?;
     let (seed, plan) = (args.common.seed(), args.faults.plan()?);
-    let (viewers, wanted) = (args.viewers, plan.wanted());
+    let (viewers, wanted) = (args.house.viewers, plan.wanted());
+    if wanted > 0 || scene.event == Some(Event::RollingRestart) {
+        args.common.only_private(if wanted > 0 { "--fault, --faults or --faults-plan" } else { scene.name })?;
+    }
     say(&format!(
         "{}, --seed {seed}: {viewers} viewers, {} contended attempts, {wanted} faults",
         scene.name, args.attempts
     ));
     let calibration = args.common.calibration().await?;
-    say("starting a private stack");
     let mut stage = Stage::set(args, &plan, scene.event).await?;
-    let plan = if stage.stack.has_clocks() { plan } else { plan.without_clocks() };
-    let resident = stage.resident();
+    let has_clocks = stage.place.stack().is_some_and(Stack::has_clocks);
+    let plan = if has_clocks { plan } else { plan.without_clocks() };
+    let at = stage.place.addresses();
+    let resident = stage.place.resident();
     let mut herd = stage.herd(args, seed).await?;
     let doors = stage.opens_at;
     tokio::time::sleep(doors.duration_since(SystemTime::now()).unwrap_or_default()).await;
 
     say("the doors are open");
     let watch = Watch::begin()?;
-    let (over, began, cpu_before) = (CancellationToken::new(), Instant::now(), stage.gateways_cpu());
+    let (over, began, cpu_before) = (CancellationToken::new(), Instant::now(), stage.place.gateways_cpu());
     let _ends_with_this = over.clone().drop_guard();
-    let crowd = stage.crowd(&stage.stack.addresses()).await?;
+    let crowd = Crowd::gather_at(&at, stage.place.show).await?;
     let shopping = Shopping::empty(crowd, CLAIM, stop.clone()).fight(args.hot, args.hot / 3);
     let shopping = Arc::new(shopping);
-    let growth = scene.growth.map(|limit| Growth::watch(&stage.stack.addresses().pids, limit));
+    let growth = scene.growth.map(|limit| Growth::watch(&at.pids, limit));
     let recorder = Recorder::begin(Arc::clone(&shopping));
     herd.count_from(SystemTime::now()).await?;
-    let upsets = tokio::spawn(upsets::run(stage.stack.addresses().provider.clone(), seed, over.clone()));
+    let upsets = tokio::spawn(upsets::run(at.provider, seed, over.clone()));
     let pace = Pace {
         herd: args.buyers,
-        within: args.within.0,
+        within: args.house.within.0,
         per_second: args.buyers_per_second,
         most: usize::try_from(args.buyers)?,
     };
@@ -179,38 +174,33 @@ pub(super) async fn play(args: &ThunderingHerd, scene: Scene, stop: &Cancellatio
     let load = load((args, scene.event), &mut stage, &mut herd, &shopping, (began, plan, seed, resident), stop).await?;
     let (duration_s, done) = (watch.seconds(), recorder.end());
     let frames = herd.progress().frames;
-    let gateways_cpu = stage.gateways_cpu().saturating_sub(cpu_before);
+    let gateways_cpu = stage.place.gateways_cpu().saturating_sub(cpu_before);
     let Load { faults, gateways_grew } = load;
     let (growth, grown) = growth.map(Growth::end).unwrap_or_default();
-    herd.settle().await?;
+    let (mut after, place) = (Aftermath::default(), &stage.place);
+    after.read("viewers' settling", herd.settle().await);
     over.cancel();
-    let turned_away = buyers.await?;
-    upsets.await?;
+    let turned_away = after.read("buyers who turned away", buyers.await.map_err(anyhow::Error::from));
+    after.read("the provider's bad moments", upsets.await.map_err(anyhow::Error::from));
 
-    say("waiting for rest, then the audit");
-    let sources = Sources::from(&stage.stack.addresses());
-    stage.end_steps(&faults)?;
-    let audited = audit(sources.clone(), AuditOptions::default().wait(AT_REST_WITHIN)).await?;
-    let figures = Figures::read(&sources, &stage.stack.folder().join("provider")).await?;
-    let mut told = shopping.crowd.check_told(&sources).await?;
-    told.push(figures.webhooks.clone());
-    let (position, statuses) = map_at_rest(&stage.stack.addresses(), stage.show).await?;
-    let seen = herd.compare(position, &statuses, &watch.behind).await?;
-    told.extend(seen.checks);
-    told.push(stage.watchers_check().await);
-    for error in &seen.errors {
-        say(&format!("a viewer: {error}"));
-    }
-    let harness = watch.end(seen.cpu, args.common.limits.max_behind.0, duration_s);
+    after.read("clock steps' end", stage.end_steps(&faults));
+    after.audit(place, &shopping.crowd).await;
+    let payments = after.payments(place).await;
+    let seen = after.viewers(place, herd, &watch.behind).await;
+    after.check(stage.watchers_check().await);
+    let cpu = seen.as_ref().map_or(Duration::ZERO, |seen| seen.cpu);
+    let harness = watch.end(cpu, args.common.limits.max_behind.0, duration_s);
     let holds = shopping.crowd.holds();
-    let mut goals = goals(args, &holds, &figures.payments, &seen.viewers);
+    let mut goals = goals(args, &holds, payments.as_ref(), seen.as_ref().map(|seen| &seen.viewers));
     goals.extend(growth);
     if wanted > 0 {
         goals.push(Goal::at_least("faults that met work", wanted as u64, faults.len() as u64));
         let back = faults.iter().filter(|fault| fault.back_to_normal_s.is_some()).count();
         goals.push(Goal::at_least("faults after which all was right", wanted as u64, back as u64));
     }
-    let whole = faults.is_empty().then_some(float(gateways_cpu) / 1_000.0 / float(frames.max(1)));
+    // A gateway that was started anew has forgotten what it used.
+    let stayed = faults.is_empty() && scene.event != Some(Event::RollingRestart);
+    let whole = stayed.then_some(float(gateways_cpu) / 1_000.0 / float(frames.max(1)));
     let ratios = calibration.as_ref().map(|machine| Ratios {
         cpu_per_frame: whole.map(|us| us / machine.send_us),
         frames_per_s: Some(float(frames) / duration_s / machine.frames_per_s),
@@ -218,35 +208,24 @@ pub(super) async fn play(args: &ThunderingHerd, scene: Scene, stop: &Cancellatio
     });
     let report = Report {
         options: json!({
-            "viewers": viewers, "within_s": args.within.0.as_secs_f64(), "restless_percent": args.restless,
-            "buyers": args.buyers, "buyers_per_second": args.buyers_per_second, "attempts": args.attempts, "payments": args.payments,
-            "payments": args.payments,
+            "viewers": viewers, "within_s": args.house.within.0.as_secs_f64(), "restless_percent": args.restless,
+            "buyers": args.buyers, "buyers_per_second": args.buyers_per_second, "attempts": args.attempts,
+            "payments": args.payments, "length_s": args.length.0.as_secs_f64(),
             "seats": args.seats, "hot": args.hot, "faults": wanted, "overlapping_percent": args.faults.overlapping,
             "provider": args.provider.name(), "gateways": stage::GATEWAYS, "cores": stage::CORES,
-            "buyers_turned_away": turned_away,
+            "buyers_turned_away": turned_away, "target": args.common.target.is_some(),
         }),
         goals,
-        viewers: Some(seen.viewers),
-        lag_ms: seen.lag.spread(),
-        join_ms: seen.joins.spread(),
-        hold_ms: shopping.crowd.hold_times.spread(),
-        holds: Some(holds),
-        payments: Some(figures.payments),
+        payments,
         calibration,
         ratios,
         rss_kib_per_viewer: gateways_grew.map(|kib| float(kib) / f64::from(viewers)),
         faults,
-        histograms: Histograms {
-            lag: seen.lag.buckets(),
-            join: seen.joins.buckets(),
-            hold: shopping.crowd.hold_times.buckets(),
-            booking: None,
-        },
-        series: Some(Series::of(&done, &seen.watched)),
-        ..Report::of(scene.name, seed, duration_s, Audit::new(audited, told), harness)
+        ..Report::of(scene.name, seed, duration_s, after, harness)
     };
-    let report = report.figures(grown).judged(&args.common.limits);
-    stage.stack.shutdown().await;
+    let report = report.customers(&shopping.crowd, &done, None).seen(seen, &done).figures(grown);
+    let report = report.judged(&args.common.limits);
+    stage.place.close().await;
     Ok(report)
 }
 
@@ -266,20 +245,22 @@ async fn load(
     (began, plan, seed, resident): (Instant, Plan, u64, Resident),
     stop: &CancellationToken,
 ) -> anyhow::Result<Load> {
-    let (redis, mut redis_moved) = watch::channel(stage.stack.redis().url());
-    let (normal, all_here) = (Arc::clone(&stage.normal), began + args.within.0 + Duration::from_secs(2));
+    let (redis, mut redis_moved) = watch::channel(stage.place.addresses().redis);
+    let (normal, all_here) = (Arc::clone(&stage.normal), began + args.house.within.0 + Duration::from_secs(2));
     let (mut gateways_grew, wanted) = (None, plan.wanted());
     let purchases = || shopping.crowd.told.confirmed();
-    let (in_flight, stack) = (&shopping.crowd.in_flight, &mut stage.stack);
+    let (in_flight, stack) = (&shopping.crowd.in_flight, stage.place.stack_mut());
     let (viewers, mut to_viewers) = mpsc::channel(4);
     let looker = herd.looker();
-    let ground = Ground { stack, normal: &normal, in_flight, purchases: &purchases, redis, viewers, looker, began };
     let mut striking = std::pin::pin!(async {
         // Faults meet a full house.
         tokio::time::sleep_until(all_here.into()).await;
+        // Somebody else's stack is left whole.
+        let Some(stack) = stack else { return Ok(Vec::new()) };
         if event == Some(Event::RollingRestart) {
-            stage::restart_gateways(ground.stack).await?;
+            stage::restart_gateways(stack).await?;
         }
+        let ground = Ground { stack, normal: &normal, in_flight, purchases: &purchases, redis, viewers, looker, began };
         anyhow::Ok(ground.strike(plan, seed, stop).await)
     });
     let mut scatter = if let Some(Event::Scatter(within)) = event { Some(within) } else { None };
@@ -348,25 +329,23 @@ fn habits(args: &ThunderingHerd) -> Habits {
     Habits { drop, stall, hide: restless.saturating_sub(drop + stall) }
 }
 
-fn goals(args: &ThunderingHerd, holds: &Holds, payments: &Payments, viewers: &Viewers) -> Vec<Goal> {
+/// What could not be read is missing in the report, and no goal.
+fn goals(args: &ThunderingHerd, holds: &Holds, payments: Option<&Payments>, viewers: Option<&Viewers>) -> Vec<Goal> {
     let each = args.min_each.unwrap_or((args.attempts / 500).max(1));
-    let outcomes = [
-        ("granted", holds.granted),
-        ("refused", holds.refused),
-        ("expired", holds.expired),
-        ("booked", payments.booked),
-        ("rescued", payments.rescued),
-        ("refunded", payments.refunded),
-    ];
-    let mut goals = vec![
-        Goal::at_least("contended attempts", args.attempts, holds.contended),
-        Goal::at_least("payments made", args.payments, payments.captured),
-        Goal::at_least("viewers connected", args.viewers.into(), viewers.connected),
-    ];
+    let mut goals = vec![Goal::at_least("contended attempts", args.attempts, holds.contended)];
+    let outcomes = [("granted", holds.granted), ("refused", holds.refused), ("expired", holds.expired)];
     goals.extend(outcomes.map(|(name, count)| Goal::at_least(name, each, count)));
-    // Each of them stalls again and again; half of it may fall before they came or after the load.
-    let stalling = u64::from(args.viewers) * u64::from(habits(args).stall) / 100;
-    goals.push(Goal::at_least("times that a viewer stalled", stalling / 2, viewers.stalls));
+    if let Some(payments) = payments {
+        let outcomes = [("booked", payments.booked), ("rescued", payments.rescued), ("refunded", payments.refunded)];
+        goals.extend(outcomes.map(|(name, count)| Goal::at_least(name, each, count)));
+        goals.push(Goal::at_least("payments made", args.payments, payments.captured));
+    }
+    if let Some(viewers) = viewers {
+        goals.push(Goal::at_least("viewers connected", args.house.viewers.into(), viewers.connected));
+        // Each of them stalls again and again; half of it may fall before they came or after the load.
+        let stalling = u64::from(args.house.viewers) * u64::from(habits(args).stall) / 100;
+        goals.push(Goal::at_least("times that a viewer stalled", stalling / 2, viewers.stalls));
+    }
     // What a scenario does not ask for is no goal.
     goals.retain(|goal| goal.target > 0.0);
     goals

@@ -76,7 +76,7 @@ async fn a_herd_sees_every_change_and_buys_every_seat_once_whatever_breaks() {
         let checks = json["audit"]["checks"].as_array().unwrap();
         checks.iter().find(|check| check["name"] == name).unwrap()["examined"].as_u64().unwrap()
     };
-    assert_eq!(examined("viewers_end_with_the_ledgers_map"), u64::from(flags.run.viewers));
+    assert_eq!(examined("viewers_end_with_the_ledgers_map"), u64::from(flags.run.house.viewers));
     assert!(examined("viewers_histories_obey_the_delta_rule") > 1_000);
     assert!(json["lag_ms"]["p50"].as_f64().unwrap() > 0.0);
 }

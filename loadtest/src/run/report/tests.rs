@@ -6,14 +6,15 @@ use super::*;
 fn report(goal: Goal, violations: u64) -> Report {
     let mut check = Check::new("nothing_is_lost", "11");
     (0..violations).for_each(|row| check.violated(row));
-    let audit = AuditReport { checks: vec![check], money: Vec::new(), counts: BTreeMap::new() };
+    let mut after = Aftermath::default();
+    after.check(check);
     let harness = Harness { cpu_cores: 0.1, behind_ms: 2.0, lagged: false };
     let report = Report {
         commit: None,
         goals: vec![goal],
         lag_ms: Some(Spread { p50: 1.0, p95: 2.0, p99: 3.0, max: 4.0 }),
         payments: Some(Payments::default()),
-        ..Report::of("test", 1, 1.0, Audit::new(audit, Vec::new()), harness)
+        ..Report::of("test", 1, 1.0, after, harness)
     };
     report.judged(&Limits { max_behind: Time(Duration::from_millis(250)), ..Limits::default() })
 }
@@ -28,6 +29,19 @@ fn a_run_counts_only_when_its_goals_are_reached_and_the_audit_is_clean() {
     let violated = report(Goal::at_least("rescued", 3, 3), 2);
     assert_eq!(violated.audit.violations, 2);
     assert!(violated.verdict().unwrap_err().to_string().contains("nothing_is_lost is violated"));
+}
+
+#[test]
+fn a_run_with_a_missing_figure_tells_the_others_and_why_and_does_not_count() {
+    let mut report = report(Goal::at_least("rescued", 3, 3), 0);
+    report.missing.push(Missing { figure: "payments".to_owned(), why: "no such table <x>".to_owned() });
+    let report = report.judged(&Limits { max_behind: Time(Duration::from_millis(250)), ..Limits::default() });
+    let why = "payments can't be told: no such table <x>";
+    assert!(!report.counts && report.verdict().unwrap_err().to_string().contains(why));
+    let text = report.to_string();
+    assert!(text.contains(why) && text.contains("change to viewer"), "{text}");
+    let page = report.page(None);
+    assert!(page.contains("payments can't be told: no such table &lt;x&gt;"), "{page}");
 }
 
 #[test]
@@ -85,7 +99,7 @@ fn keys_stay_and_parts_that_are_not_there_are_null() {
 #[test]
 fn a_report_that_was_stored_is_read_again_and_older_ones_are() {
     let mut whole = report(Goal::least("frames", 5.0, f64::NAN), 1);
-    let times = crate::times::Times::new().unwrap();
+    let times = Times::new().unwrap();
     times.note(Duration::from_millis(3));
     whole.viewers = Some(Viewers { connected: 3, frames_per_s_least: f64::NAN, ..Viewers::default() });
     whole.histograms.lag = times.buckets();
@@ -108,7 +122,7 @@ fn a_report_that_was_stored_is_read_again_and_older_ones_are() {
     assert_eq!(read.to_string(), whole.to_string());
     // Of a version before these keys.
     let mut older = stored;
-    for key in ["series", "histograms", "date"] {
+    for key in ["series", "histograms", "date", "missing"] {
         older.as_object_mut().unwrap().remove(key);
     }
     let read: Report = serde_json::from_value(older).unwrap();

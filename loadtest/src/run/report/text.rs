@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::super::goals::figure;
-use super::{Calibration, FaultLine, Payments, Ratios, Report, Spread, Viewers};
+use super::{Calibration, FaultLine, Missing, Payments, Ratios, Report, Spread, Viewers};
 use crate::crowd::Holds;
 
 impl fmt::Display for Report {
@@ -76,6 +76,12 @@ fn faults(f: &mut fmt::Formatter<'_>, faults: &[FaultLine]) -> fmt::Result {
         writeln!(f, "{}", line.trim_end())?;
     }
     Ok(())
+}
+
+impl fmt::Display for Missing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} can't be told: {}", self.figure, self.why)
+    }
 }
 
 impl fmt::Display for Viewers {

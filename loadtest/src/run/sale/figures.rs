@@ -18,13 +18,8 @@ pub(in crate::run) struct Figures {
 }
 
 impl Figures {
-    /// `journal`: the provider's folder.
-    pub(in crate::run) async fn read(sources: &Sources, journal: &Path) -> anyhow::Result<Self> {
-        Self::at(sources, journal, None).await
-    }
-
-    /// Payments of one show alone, where others use the stack too; of webhooks all.
-    pub(in crate::run) async fn at(sources: &Sources, journal: &Path, show: Option<ShowId>) -> anyhow::Result<Self> {
+    /// `journal`: the provider's folder. Payments of one show alone, where others use the stack too; of webhooks all.
+    pub(in crate::run) async fn read(sources: &Sources, journal: &Path, show: Option<ShowId>) -> anyhow::Result<Self> {
         let ledger = sources.connect_postgres().await?;
         let mut payments = counts(&ledger, show).await?;
         let mut inbox: BTreeMap<Vec<u8>, Option<String>> = BTreeMap::new();

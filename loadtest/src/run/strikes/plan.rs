@@ -42,6 +42,11 @@ pub enum Plan {
 }
 
 impl FaultFlags {
+    /// Whether anything is asked for.
+    pub(in crate::run) fn any(&self) -> bool {
+        self.faults > 0 || !self.fault.is_empty() || self.faults_plan.is_some()
+    }
+
     /// # Errors
     /// A name that is no fault, faults that can't overlap, a file that can't be read.
     pub fn plan(&self) -> anyhow::Result<Plan> {

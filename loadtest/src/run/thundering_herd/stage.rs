@@ -8,34 +8,19 @@ use seatwire_protocol::{CustomerId, ShowId};
 
 use super::{Event, ThunderingHerd, habits};
 use crate::audit::Check;
-use crate::bench::{cpu, memory, shows};
 use crate::client::{ClientOptions, Encoding, ViewerClient, sign_token};
-use crate::crowd::Crowd;
 use crate::faults::Normal;
 use crate::launcher::{Addresses, Clock, Process, Service, Stack};
 use crate::run::house::House;
+use crate::run::place::Place;
 use crate::run::report::FaultLine;
 use crate::run::{sale, strikes};
 use crate::viewers::Herd;
 
 pub(super) struct Stage {
-    pub(super) stack: Stack,
-    pub(super) show: ShowId,
+    pub(super) place: Place,
     pub(super) opens_at: SystemTime,
     pub(super) normal: Arc<Normal>,
-}
-
-/// Memory of the gateways.
-pub(super) struct Resident {
-    pids: Vec<u32>,
-    kib: u64,
-}
-
-impl Resident {
-    /// KiB since then.
-    pub(super) fn grown(&self) -> u64 {
-        resident(&self.pids).saturating_sub(self.kib)
-    }
 }
 
 impl Stage {
@@ -44,11 +29,8 @@ impl Stage {
         faults: &strikes::Plan,
         event: Option<Event>,
     ) -> anyhow::Result<Self> {
-        let options = args.common.stack().cores(CORES).gateways(GATEWAYS).provider(args.provider);
+        let options = Place::roomy(&args.common).cores(CORES).gateways(GATEWAYS).provider(args.provider);
         let mut options = sale::short_lives(options);
-        for cap in ["CONNECTIONS_MAX", "CONNECTIONS_PER_ADDRESS_MAX", "JOINS_PER_SECOND_MAX"] {
-            options = options.env(Service::Gateway, format!("SEATWIRE_{cap}"), 100_000);
-        }
         if event == Some(Event::RollingRestart) {
             // As long as the gateway's own default, not the launcher's short one.
             options = options.env(Service::Gateway, "SEATWIRE_DRAIN_MS", 10_000);
@@ -60,12 +42,10 @@ impl Stage {
             let (data, wal) = POSTGRES_DISKS_MIB;
             options = options.redis_disk_mib(REDIS_DISK_MIB).postgres_disks_mib(data, wal);
         }
-        crate::bench::edge::raise_file_limit()?;
-        let stack = Stack::start(options).await?;
-        let at = stack.addresses();
         // Tokens have to be signed, and the early birds want to see the doors open.
-        let opens_at = SystemTime::now() + house(args, 0).lead();
-        let show = shows::add_opening(&at.postgres, args.seats, opens_at).await?;
+        let lead = house(args, 0).lead();
+        let (place, opens_at) = Place::opening(&args.common, options, args.seats, lead).await?;
+        let (at, show) = (place.addresses(), place.show);
         let mut watchers = Vec::new();
         for number in 0..WATCHERS {
             watchers.push(Arc::new(watcher(&at, show, number).await?));
@@ -73,39 +53,21 @@ impl Stage {
         // Far from the good seats, and from the last ones, which quiet purchases take.
         let middle = args.seats / 2;
         let normal = Arc::new(Normal::new(&at, show, (middle..middle + NEWCOMERS_SEATS).collect(), watchers));
-        Ok(Self { stack, show, opens_at, normal })
-    }
-
-    pub(super) async fn crowd(&self, at: &Addresses) -> anyhow::Result<Crowd> {
-        Crowd::gather_at(at, self.show).await
+        Ok(Self { place, opens_at, normal })
     }
 
     /// A tenth of the time before the doors open the first ones come.
     pub(super) async fn herd(&self, args: &ThunderingHerd, seed: u64) -> anyhow::Result<Herd> {
-        let come_at = self.opens_at.checked_sub(args.within.0 / 10).context("a time before this one")?;
-        house(args, seed).fill(&self.stack.addresses(), self.show, come_at).await
-    }
-
-    pub(super) fn resident(&self) -> Resident {
-        let pids = self.gateways();
-        let kib = resident(&pids);
-        Resident { pids, kib }
-    }
-
-    /// Processor time of the gateways, nanoseconds.
-    pub(super) fn gateways_cpu(&self) -> u64 {
-        self.gateways().into_iter().map(cpu::of_process).sum()
-    }
-
-    fn gateways(&self) -> Vec<u32> {
-        (0..GATEWAYS).filter_map(|gateway| self.stack.pid(Process::Gateway(gateway))).collect()
+        let come_at = self.opens_at.checked_sub(args.house.within.0 / 10).context("a time before this one")?;
+        house(args, seed).fill(&self.place.addresses(), self.place.show, come_at).await
     }
 
     /// Unpaid bookings made while PostgreSQL's clock was ahead last until that time comes: it comes now.
     pub(super) fn end_steps(&self, faults: &[FaultLine]) -> anyhow::Result<()> {
         let ahead = crate::faults::Fault::ClockAhead(Clock::Postgres).row().name;
-        if faults.iter().any(|fault| fault.name == ahead) {
-            self.stack.step_clock(Clock::Postgres, 20 * 60)?;
+        let stepped = faults.iter().any(|fault| fault.name == ahead);
+        if let Some(stack) = self.place.stack().filter(|_| stepped) {
+            stack.step_clock(Clock::Postgres, 20 * 60)?;
         }
         Ok(())
     }
@@ -122,7 +84,7 @@ impl Stage {
                 let _ = watcher.reconnect().await;
             }
         }
-        if let Err(error) = self.normal.maps_are_equal(&self.stack.addresses().redis).await {
+        if let Err(error) = self.normal.maps_are_equal(&self.place.addresses().redis).await {
             check.violated(format!("{error:#}"));
         }
         check
@@ -141,12 +103,7 @@ pub(super) async fn restart_gateways(stack: &mut Stack) -> anyhow::Result<()> {
 }
 
 fn house(args: &ThunderingHerd, seed: u64) -> House {
-    let within = args.within.0;
-    House { viewers: args.viewers, within, habits: habits(args), processes: args.processes, seed }
-}
-
-fn resident(pids: &[u32]) -> u64 {
-    pids.iter().copied().map(memory::rss_kib).sum()
+    House::of(&args.house, habits(args), seed)
 }
 
 /// At each gateway in turn, in each encoding in turn.

@@ -80,12 +80,13 @@ pub(super) fn tiles(runs: Runs<'_>) -> Markup {
 
 fn violations(runs: Runs<'_>) -> Option<Tile> {
     let (found, old) = runs.both(|run| run.audit.violations);
+    let checks = runs.new.audit.report.checks.len();
     Some(Tile {
         name: "violations",
         text: number::count(found),
         old: old.map(number::count),
-        note: format!("{} checks of the audit", runs.new.audit.report.checks.len()),
-        bad: found > 0,
+        note: format!("{checks} checks of the audit"),
+        bad: found > 0 || checks == 0,
     })
 }
 
