@@ -84,17 +84,22 @@ enum Scenario {
 
 impl Scenario {
     fn common(&self) -> &Common {
+        self.parts().1
+    }
+
+    /// As in its report.
+    fn parts(&self) -> (&'static str, &Common) {
         match self {
-            Self::ThunderingHerd(args) => &args.common,
-            Self::ReconnectStorm(args) => &args.common,
-            Self::RollingRestart(args) => &args.common,
-            Self::SlowViewers(args) => &args.common,
-            Self::FanOut(args) => &args.common,
-            Self::HoldContention(args) => &args.common,
-            Self::Booking(args) => &args.common,
-            Self::HoardingBots(args) => &args.common,
-            Self::Soak(args) => &args.common,
-            Self::LatePayments(args) => &args.common,
+            Self::ThunderingHerd(args) => ("thundering-herd", &args.common),
+            Self::ReconnectStorm(args) => ("reconnect-storm", &args.common),
+            Self::RollingRestart(args) => ("rolling-restart", &args.common),
+            Self::SlowViewers(args) => ("slow-viewers", &args.common),
+            Self::FanOut(args) => ("fan-out", &args.common),
+            Self::HoldContention(args) => ("hold-contention", &args.common),
+            Self::Booking(args) => ("booking", &args.common),
+            Self::HoardingBots(args) => ("hoarding-bots", &args.common),
+            Self::Soak(args) => ("soak", &args.common),
+            Self::LatePayments(args) => ("late-payments", &args.common),
         }
     }
 
@@ -187,9 +192,10 @@ impl Common {
 /// When the stack does not start, a goal was missed or the audit found something.
 pub async fn run(args: RunArgs) -> anyhow::Result<()> {
     let stop = stop_on_signals()?;
-    let common = args.scenario.common().clone();
+    let (scenario, common) = args.scenario.parts();
+    let common = common.clone();
     // A run takes minutes: what is wrong with its flags is said before.
-    let earlier = common.output.earlier()?;
+    let earlier = common.output.earlier(scenario)?;
     common.output.ensure_writable()?;
     common.target()?;
     common.limits.ensure_measured(args.scenario.measures())?;

@@ -26,9 +26,9 @@ impl Output {
     /// The run to compare with; read before the run, which takes minutes.
     ///
     /// # Errors
-    /// When it is no report.
-    pub fn earlier(&self) -> anyhow::Result<Option<Report>> {
-        self.compare.as_deref().map(read).transpose()
+    /// When it is no report, or of another scenario.
+    pub fn earlier(&self, scenario: &str) -> anyhow::Result<Option<Report>> {
+        self.compare.as_deref().map(|file| read_another(file, scenario)).transpose()
     }
 
     /// Whether a report can be written where it is wanted, before there is one.
@@ -81,10 +81,10 @@ pub struct ReportArgs {
 /// Prints a stored report, and writes its page. Whether its run counts is in it, not in the exit code.
 ///
 /// # Errors
-/// When one can't be read, or the page can't be written.
+/// When one can't be read, they are of two scenarios, or the page can't be written.
 pub fn show(args: &ReportArgs) -> anyhow::Result<()> {
     let report = read(&args.report)?;
-    let earlier = args.earlier.as_deref().map(read).transpose()?;
+    let earlier = args.earlier.as_deref().map(|file| read_another(file, &report.scenario)).transpose()?;
     match &args.html {
         None => print!("{report}"),
         Some(file) => write(file, report.page(earlier.as_ref()).as_bytes())?,
@@ -95,6 +95,14 @@ pub fn show(args: &ReportArgs) -> anyhow::Result<()> {
 fn read(file: &Path) -> anyhow::Result<Report> {
     let text = std::fs::read(file).with_context(|| format!("can't read {}", file.display()))?;
     serde_json::from_slice(&text).with_context(|| format!("{} is no report of a run", file.display()))
+}
+
+/// Of the same scenario: others have other figures.
+fn read_another(file: &Path, scenario: &str) -> anyhow::Result<Report> {
+    let report = read(file)?;
+    let of = &report.scenario;
+    anyhow::ensure!(of == scenario, "{} is of {of}, and the other run of {scenario}", file.display());
+    Ok(report)
 }
 
 fn write(file: &Path, content: &[u8]) -> anyhow::Result<()> {

@@ -1,5 +1,6 @@
-//! The smaller scenarios of `loadtest run`, each for some seconds: a private stack for the bots, and one stack that runs
-//! already for the rest. Larger by the runs' own variables, such as `SEATWIRE_RUN_BOTS=200`. Times are not judged here.
+//! The smaller scenarios of `loadtest run`, each for some seconds: a private stack for the bots, and stacks that run
+//! already for the rest; a figure that can't be read; flags that are refused. Larger by the runs' own variables, such
+//! as `SEATWIRE_RUN_BOTS=200`. Times are not judged here.
 
 use std::time::Duration;
 
@@ -72,11 +73,7 @@ async fn honest_buyers_finish_although_bots_hold_what_they_can() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn scenarios_play_on_a_stack_that_runs_already() {
     let _turn = shop::TURN.lock().await;
-    let short = [("HOLD", 3_000), ("HOLD_GRACE", 500), ("CLAIM", 5_000), ("PAYING", 5_000), ("RECONCILE", 9_000)];
-    let options = short.iter().fold(StackOptions::new().gateways(2), |options, (name, ms)| {
-        options.env(Service::Core, format!("SEATWIRE_{name}_MS"), ms)
-    });
-    let stack = Stack::start(options).await.unwrap();
+    let stack = Stack::start(StackOptions::new().gateways(2)).await.unwrap();
     let file = stack.folder().join("ready.json");
     stack.addresses().write(&file).unwrap();
     let file = file.to_str().unwrap();
@@ -98,9 +95,24 @@ async fn scenarios_play_on_a_stack_that_runs_already() {
     // Of this run's show alone.
     assert_eq!(json["payments"]["captured"], json["payments"]["booked"]);
     assert!(json["payments"]["captured"].as_u64().unwrap() > 0, "{json}");
+}
 
-    let small = [target, length, ("--viewers", "", "60"), ("--within", "", "500ms"), ("--attempts", "", "20")];
-    let small = [&small[..], &[("--min-each", "", "0")]].concat();
+/// Its holds last seconds, so that lateness is real there, too; nothing is broken.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_herd_comes_to_a_stack_that_runs_already_and_breaks_nothing_there() {
+    let _turn = shop::TURN.lock().await;
+    let short = [("HOLD", 3_000), ("HOLD_GRACE", 500), ("CLAIM", 5_000), ("PAYING", 5_000), ("RECONCILE", 9_000)];
+    let options = short.iter().fold(StackOptions::new().gateways(2), |options, (name, ms)| {
+        options.env(Service::Core, format!("SEATWIRE_{name}_MS"), ms)
+    });
+    let stack = Stack::start(options).await.unwrap();
+    let file = stack.folder().join("ready.json");
+    stack.addresses().write(&file).unwrap();
+    let target = ("--target", "SEATWIRE_RUN_TARGET", file.to_str().unwrap());
+    let stop = CancellationToken::new();
+
+    let few = [("--viewers", "", "60"), ("--within", "", "500ms"), ("--buyers", "", "30"), ("--attempts", "", "20")];
+    let small = [&few[..], &[target, ("--length", "", "2s"), ("--min-each", "", "0")]].concat();
     let json = counts(&thundering_herd::run(&flags::<ThunderingHerd>(&small), &stop).await.unwrap());
     assert_eq!(examined(&json, "viewers_end_with_the_ledgers_map"), 60);
 
