@@ -112,7 +112,8 @@ async fn a_herd_comes_to_a_stack_that_runs_already_and_breaks_nothing_there() {
     let stop = CancellationToken::new();
 
     let few = [("--viewers", "", "60"), ("--within", "", "500ms"), ("--buyers", "", "30"), ("--attempts", "", "20")];
-    let small = [&few[..], &[target, ("--length", "", "2s"), ("--min-each", "", "0")]].concat();
+    let small =
+        [&few[..], &[target, ("--length", "", "2s"), ("--min-each", "", "0"), ("--restless", "", "0")]].concat();
     let json = counts(&thundering_herd::run(&flags::<ThunderingHerd>(&small), &stop).await.unwrap());
     assert_eq!(examined(&json, "viewers_end_with_the_ledgers_map"), 60);
 
