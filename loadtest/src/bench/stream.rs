@@ -15,7 +15,7 @@ use crate::launcher::{Link, StackOptions};
 const HALL_SEATS: u32 = 500;
 /// Losses of one round.
 const LOSSES: usize = 3;
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Runs it.
 ///

@@ -46,11 +46,15 @@ impl Fault {
     /// Waits until commands that this fault is about are in flight; answers how many of all kinds are.
     async fn meets(self, crowd: &InFlight) -> anyhow::Result<usize> {
         let end = Instant::now() + WORK_PATIENCE;
-        while crowd.count(self.needs()) == 0 {
+        loop {
+            // Another thread may end the last of them between the two looks.
+            let (needed, all) = (crowd.count(self.needs()), crowd.count(super::Kind::Any));
+            if needed > 0 && all > 0 {
+                return Ok(all);
+            }
             anyhow::ensure!(Instant::now() < end, "{self:?}: no {:?} command was in flight", self.needs());
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
-        Ok(crowd.count(super::Kind::Any))
     }
 }
 
@@ -96,4 +100,4 @@ impl Shot {
     }
 }
 
-const WORK_PATIENCE: Duration = Duration::from_secs(20);
+const WORK_PATIENCE: Duration = Duration::from_secs(60);

@@ -8,7 +8,7 @@ mod raw;
 mod webhook;
 mod websocket;
 
-use seatwire_loadtest::client::{Http, new_key};
+use seatwire_loadtest::client::Http;
 use seatwire_loadtest::launcher::StackOptions;
 use seatwire_protocol::SeatStatus;
 
@@ -43,7 +43,7 @@ async fn bad_input_at_every_door_is_answered_by_name_and_harms_nobody() {
     }
     assert_eq!(bystander.client.connections(), 1, "nobody else was disconnected");
     let seats = shop.seats(2);
-    let hold = bystander.client.hold(shop.show, &new_key(), &seats.index).await.unwrap();
+    let hold = bystander.holds(&shop, &seats.index).await;
     bystander.sees(&shop, &seats, SeatStatus::Held).await;
     bystander.client.release(shop.show, hold.hold).await.unwrap();
     shop.check_histories();

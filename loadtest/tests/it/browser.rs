@@ -138,8 +138,8 @@ async fn buys_two_seats_while_another_window_watches() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hold_survives_a_refresh_and_its_end_is_told() {
     let Some(driver) = Driver::start().await else { return };
-    // Long enough to be extended by a busy machine.
-    let options = StackOptions::new().env(Service::Core, "SEATWIRE_HOLD_MS", 15_000);
+    // Long enough to be extended, and looked at, by a busy machine.
+    let options = StackOptions::new().env(Service::Core, "SEATWIRE_HOLD_MS", 30_000);
     let stack = Stack::start(options).await.unwrap();
     let gateway = stack.addresses().gateway;
     let first = Window::open(&driver, &gateway, "first", Size::Phone).await;

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use seatwire_loadtest::launcher::FaultProxy;
+use seatwire_loadtest::launcher::{FaultProxy, Port};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
@@ -13,6 +13,10 @@ use tokio::{
 };
 
 use crate::support::eventually;
+
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Fifty of these one after the other would take far longer than the slowest machine.
+const LATENCY: Duration = Duration::from_millis(300);
 
 /// A client and a server that talk through a proxy.
 struct Link {
@@ -47,7 +51,7 @@ async fn exchange(client: &mut TcpStream, server: &mut TcpStream) {
 
 async fn read(from: &mut TcpStream, length: usize) -> Vec<u8> {
     let mut buffer = vec![0; length];
-    timeout(Duration::from_secs(10), from.read_exact(&mut buffer)).await.unwrap().unwrap();
+    timeout(PATIENCE, from.read_exact(&mut buffer)).await.unwrap().unwrap();
     buffer
 }
 
@@ -56,7 +60,7 @@ async fn is_silent(from: &mut TcpStream) -> bool {
 }
 
 async fn was_reset(from: &mut TcpStream) -> bool {
-    let ended = timeout(Duration::from_secs(10), from.read_u8()).await.expect("an end");
+    let ended = timeout(PATIENCE, from.read_u8()).await.expect("an end");
     ended.unwrap_err().kind() == ErrorKind::ConnectionReset
 }
 
@@ -87,10 +91,10 @@ async fn it_carries_large_answers_and_half_closes() {
 #[tokio::test]
 async fn latency_delays_both_directions_without_narrowing_them() {
     let Link { mut client, mut server, proxy, .. } = Link::new().await;
-    proxy.latency(Duration::from_millis(60));
+    proxy.latency(LATENCY);
     let begin = Instant::now();
     exchange(&mut client, &mut server).await;
-    assert!(begin.elapsed() >= Duration::from_millis(120));
+    assert!(begin.elapsed() >= LATENCY * 2);
     // Pieces wait side by side, not one behind the other.
     let begin = Instant::now();
     for _ in 0..50 {
@@ -98,7 +102,7 @@ async fn latency_delays_both_directions_without_narrowing_them() {
         tokio::task::yield_now().await;
     }
     read(&mut server, 250).await;
-    assert!(begin.elapsed() < Duration::from_millis(60) * 50);
+    assert!(begin.elapsed() < LATENCY * 50);
     proxy.restore();
     exchange(&mut client, &mut server).await;
 }
@@ -161,9 +165,12 @@ async fn half_open_ends_the_server_and_tells_the_client_only_later() {
 
 #[tokio::test]
 async fn a_server_that_is_down_resets_and_is_found_when_it_is_back() {
-    let Link { client, server, proxy, listener } = Link::new().await;
-    let address = listener.local_addr().unwrap();
-    drop((client, server, listener));
+    // Its own while nobody listens there.
+    let port = Port::any().unwrap();
+    let address = port.address();
+    let listener = TcpListener::bind(address).await.unwrap();
+    let proxy = FaultProxy::start(address).await.unwrap();
+    drop((pair(&proxy, &listener).await, listener));
     let mut refused = TcpStream::connect(proxy.address()).await.unwrap();
     assert!(was_reset(&mut refused).await);
     let listener = TcpListener::bind(address).await.unwrap();

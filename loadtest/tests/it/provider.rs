@@ -229,10 +229,15 @@ async fn a_named_fault_holds_and_repeats_webhooks_and_keeps_a_refunds_answer() {
 
     provider.post("/control/fault", json!({"refund": "hold_answer"})).await.ok();
     let path = format!("/v1/payments/{}/refund", payments[0]);
-    let unanswered = tokio::time::timeout(Duration::from_millis(300), provider.post(&path, json!({}))).await;
-    assert!(unanswered.is_err(), "the answer waits");
-    let books = provider.get_json("/control/ledger").await;
-    assert_eq!((&books["refunds"][0]["status"], &books["webhooks_pending"]), (&json!("processed"), &json!(0)));
+    let mut answer = Box::pin(provider.post(&path, json!({})));
+    let made = async || {
+        // It is under way meanwhile.
+        assert!(tokio::time::timeout(Duration::from_millis(20), &mut answer).await.is_err(), "the answer waits");
+        provider.get_json("/control/ledger").await["refunds"][0]["status"] == "processed"
+    };
+    eventually("the refund", made).await;
+    assert!(tokio::time::timeout(Duration::from_millis(300), &mut answer).await.is_err(), "the answer waits");
+    assert_eq!(provider.get_json("/control/ledger").await["webhooks_pending"], 0);
     assert_eq!(provider.get_json("/control/fault").await["met"], json!([payments[0]]));
 }
 

@@ -6,16 +6,16 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use seatwire_loadtest::audit::{AuditOptions, audit};
-use seatwire_loadtest::client::{ClientOptions, Encoding, Guest, Http, ViewerClient, guest};
+use seatwire_loadtest::client::{ClientOptions, Encoding, Guest, Http, ViewerClient, guest, new_key};
 use seatwire_loadtest::launcher::{Addresses, Stack, StackOptions};
 use seatwire_protocol::catalogue::{Layout, ShowInfo};
-use seatwire_protocol::command::ShowsReply;
+use seatwire_protocol::command::{HoldInfo, ShowsReply};
 use seatwire_protocol::seat_frame::SeatFrame;
 use seatwire_protocol::{SaleState, SeatIndex, SeatStatus, ShowId};
 use tokio::sync::MutexGuard;
 
 /// Long enough for a busy machine; a condition that is going to hold does so far sooner.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Expired claims ask the provider first, and a webhook that met a dead core is sent again after seconds.
 const AT_REST_WITHIN: Duration = Duration::from_secs(60);
@@ -140,6 +140,12 @@ impl Shop {
 }
 
 impl Customer {
+    /// A hold that has to be granted. What may be tried again is, with the same key, as a page does.
+    pub(crate) async fn holds(&self, shop: &Shop, seats: &[u32]) -> HoldInfo {
+        let key = new_key();
+        self.client.persist(PATIENCE, || self.client.hold(shop.show, &key, seats)).await.unwrap()
+    }
+
     /// Waits until this customer's map shows all `seats` with this status.
     pub(crate) async fn sees(&self, shop: &Shop, seats: &Seats, status: SeatStatus) {
         let what = format!("{:?} to be {status:?}", seats.labels);

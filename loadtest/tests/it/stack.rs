@@ -115,5 +115,5 @@ async fn the_ready_file_is_private_whole_and_readable() {
     let read = Addresses::read(&path).unwrap();
     assert_eq!(read.pids, stack.addresses().pids);
     assert!(!format!("{read:?}").contains(&read.secrets.jwt));
-    tokio::time::timeout(Duration::from_secs(30), stack.shutdown()).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(60), stack.shutdown()).await.unwrap();
 }

@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-/// Waits until the condition holds; tests never sleep for a guessed time.
+/// Waits until the condition holds; tests never sleep for a guessed time. A busy machine takes its time to start a stack.
 pub(crate) async fn eventually(what: &str, mut condition: impl AsyncFnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(30);
+    let deadline = Instant::now() + Duration::from_secs(90);
     while !condition().await {
         assert!(Instant::now() < deadline, "never happened: {what}");
         tokio::time::sleep(Duration::from_millis(5)).await;

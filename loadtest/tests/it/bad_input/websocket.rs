@@ -129,7 +129,7 @@ async fn refused(client: &ViewerClient, message: Message) -> Result<ErrorBody, C
 pub(super) async fn every_bad_message(shop: &Shop) -> Findings {
     let owner = shop.customer().await;
     let seats = shop.seats(2);
-    let hold = owner.client.hold(shop.show, &new_key(), &seats.index).await.unwrap();
+    let hold = owner.holds(shop, &seats.index).await;
     let (mut asked, mut wrong) = (0, Vec::new());
     for encoding in Encoding::ALL {
         let visitor = shop.customer_with(encoding).await;

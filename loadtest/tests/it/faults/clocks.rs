@@ -22,8 +22,7 @@ pub(super) async fn a_step_sells_nothing_twice(rig: &mut Rig, fault: Fault) -> W
 }
 
 async fn buys(rig: &Rig) {
-    let witness = Witness::with_a_hold(rig).await;
-    let booking = witness.books(rig).await.unwrap();
+    let (witness, booking) = Witness::with_a_booking(rig, rig.shop.last_seats(2)).await;
     pays(rig, &booking).await;
     is_confirmed(&witness, &booking).await;
     witness.sees(rig, SeatStatus::Booked).await;

@@ -60,8 +60,7 @@ pub(super) async fn a_core_that_wakes_after_a_holds_end_is_refused(rig: &mut Rig
     let (show, hold) = (rig.shop.show, witness.hold.hold);
     let over = |viewer: &seatwire_protocol::viewer::ShowViewer| viewer.own().hold(&hold).is_none();
     witness.client.wait_until("the end of the hold", show, PATIENCE, over).await.unwrap();
-    let other = Witness::holding(rig, witness.seats.clone()).await;
-    let booking = other.books(rig).await.unwrap();
+    let (other, booking) = Witness::with_a_booking(rig, witness.seats.clone()).await;
     rig.heal(&mut shot).await;
     rig.measure(&shot).await;
     let answer = asked.await.unwrap();

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::buyers;
 use crate::shop::Shop;
-use crate::support::number;
+use crate::support::{eventually, number};
 
 const BUYERS: u64 = 8;
 const VIEWERS: u64 = 4;
@@ -33,7 +33,7 @@ pub(super) enum Lives {
 }
 
 const LONG: [(&str, u64); 4] = [
-    ("SEATWIRE_HOLD_MS", 30_000),
+    ("SEATWIRE_HOLD_MS", 60_000),
     ("SEATWIRE_HOLD_GRACE_MS", 500),
     ("SEATWIRE_CLAIM_MS", 20_000),
     ("SEATWIRE_PAYING_MS", 5_000),
@@ -41,7 +41,7 @@ const LONG: [(&str, u64); 4] = [
 const SHORT: [(&str, u64); 4] = [
     ("SEATWIRE_HOLD_MS", 1_500),
     ("SEATWIRE_HOLD_GRACE_MS", 500),
-    ("SEATWIRE_CLAIM_MS", 4_000),
+    ("SEATWIRE_CLAIM_MS", 12_000),
     ("SEATWIRE_PAYING_MS", 4_000),
 ];
 
@@ -114,6 +114,9 @@ impl Rig {
 
     /// Ends the purchases and looks at everything.
     pub(super) async fn close(mut self) {
+        let fired = self.report.outcomes.len();
+        let enough = fired.max(10);
+        eventually("as many purchases as faults", async || self.crowd.told.confirmed() >= enough).await;
         self.stop.cancel();
         for buyer in self.buyers.drain(..) {
             buyer.await.unwrap();
@@ -121,7 +124,6 @@ impl Rig {
         let (confirmed, holds) = (self.crowd.told.confirmed(), self.crowd.holds());
         println!("{confirmed} confirmed, {holds:?}");
         println!("{}", self.report);
-        let fired = self.report.outcomes.len();
         assert!(confirmed >= fired, "purchases came through between {fired} faults: {confirmed}");
         let begin = Instant::now();
         self.shop.audit(&[("confirmed", 10)]).await;

@@ -1,6 +1,7 @@
 //! Somebody with a hold or a pending booking who is there when a fault strikes and tells afterwards what became of it.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use seatwire_loadtest::client::{PayOptions, ViewerClient, new_key, pay};
 use seatwire_protocol::command::{BookingInfo, BookingState, HoldInfo};
@@ -27,6 +28,19 @@ impl Witness {
         let (client, key) = (rig.enter().await, new_key());
         let hold = client.persist(PATIENCE, || client.hold(rig.shop.show, &key, &seats)).await.unwrap();
         Self { client, seats, key, hold }
+    }
+
+    /// Holds and books; where holds last a moment, a busy machine may need another try.
+    pub(super) async fn with_a_booking(rig: &Rig, seats: Vec<u32>) -> (Self, BookingInfo) {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let witness = Self::holding(rig, seats.clone()).await;
+            match witness.books(rig).await {
+                Ok(booking) => return (witness, booking),
+                Err(error) if error.code == ErrorCode::Gone && Instant::now() < end => {}
+                Err(error) => panic!("{error:?}"),
+            }
+        }
     }
 
     pub(super) async fn books(&self, rig: &Rig) -> Result<BookingInfo, ErrorBody> {

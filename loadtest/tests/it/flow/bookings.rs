@@ -9,8 +9,10 @@ use crate::shop::{Customer, PATIENCE, Seats, Shop, maps_agree};
 
 /// Holds and books; the booking is pending.
 pub(super) async fn book(shop: &Shop, customer: &Customer, seats: &Seats) -> BookingInfo {
-    let hold = customer.client.hold(shop.show, &new_key(), &seats.index).await.unwrap();
-    let booking = customer.client.book(shop.show, &new_key(), hold.hold, "ann@example.com").await.unwrap();
+    let hold = customer.holds(shop, &seats.index).await;
+    let (client, key) = (&customer.client, new_key());
+    let attempt = || client.book(shop.show, &key, hold.hold, "ann@example.com");
+    let booking = client.persist(PATIENCE, attempt).await.unwrap();
     assert_eq!(booking.state, BookingState::Pending);
     assert_eq!(booking.seats, seats.index.iter().copied().map(SeatIndex).collect::<Vec<_>>());
     assert_eq!((&booking.labels, booking.amount), (&seats.labels, seats.amount));
@@ -47,7 +49,7 @@ fn confirmed(booking: &BookingInfo) -> bool {
 pub(super) async fn a_paid_booking_is_confirmed_and_its_seats_are_sold_on_every_screen(shop: &Shop) {
     let (ann, ben) = (shop.customer().await, shop.customer().await);
     let seats = shop.seats(2);
-    let hold = ann.client.hold(shop.show, &new_key(), &seats.index).await.unwrap();
+    let hold = ann.holds(shop, &seats.index).await;
     let key = new_key();
     let booking = ann.client.book(shop.show, &key, hold.hold, "ann@example.com").await.unwrap();
     let again = ann.client.book(shop.show, &key, hold.hold, "ann@example.com").await.unwrap();

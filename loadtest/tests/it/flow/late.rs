@@ -33,7 +33,7 @@ pub(super) async fn a_late_payment_is_returned_when_somebody_else_has_the_seats(
     let seats = shop.seats(2);
     let booking = expired(shop, &ann, &ben, &seats).await;
     // One of the two seats is enough.
-    let hold = ben.client.hold(shop.show, &new_key(), &seats.index[1..]).await.unwrap();
+    let hold = ben.holds(shop, &seats.index[1..]).await;
     pays(&booking, &PayOptions::default()).await;
     let returned = |b: &BookingInfo| b.refunds.iter().any(|refund| refund.state == RefundState::Processed);
     let info = told(shop, &ann, booking.booking, "the money back", returned).await;

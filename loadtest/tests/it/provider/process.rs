@@ -139,7 +139,7 @@ impl Provider {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(30), wait).await.expect("all webhooks are delivered");
+        tokio::time::timeout(Duration::from_secs(60), wait).await.expect("all webhooks are delivered");
     }
 
     pub(super) async fn post(&self, path: &str, body: Value) -> Answer {

@@ -83,7 +83,7 @@ impl Receiver {
                 arrived.await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(30), wait).await.expect("the webhooks arrive")
+        tokio::time::timeout(Duration::from_secs(60), wait).await.expect("the webhooks arrive")
     }
 }
 
