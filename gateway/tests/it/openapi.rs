@@ -10,7 +10,7 @@ use seatwire_loadtest::launcher::{Stack, StackOptions};
 use seatwire_protocol::CustomerId;
 use serde_json::{Value, json};
 
-use crate::stack::{ONE_AT_A_TIME, PATIENCE};
+use crate::stack::{ONE_AT_A_TIME, PATIENCE, is_loaded};
 
 /// Asks as one customer, and compares each answer with the document.
 struct Asker {
@@ -83,6 +83,7 @@ async fn every_answer_is_as_the_document_says() {
     let _one = ONE_AT_A_TIME.lock().await;
     let stack = Stack::start(StackOptions::new()).await.unwrap();
     let addresses = stack.addresses();
+    is_loaded(&addresses.gateway).await;
     let http = Http::default();
     let document: Value =
         http.get(&format!("{}/api/openapi.json", addresses.gateway), &[]).await.unwrap().json().unwrap();

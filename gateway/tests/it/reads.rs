@@ -10,7 +10,7 @@ use seatwire_protocol::{CustomerId, SeatStatus};
 use serde_json::{Value, json};
 
 use crate::raw::{Frame, Raw, masked};
-use crate::stack::{ONE_AT_A_TIME, PATIENCE, free_seats, hold, is_right, metric, sees, show};
+use crate::stack::{ONE_AT_A_TIME, PATIENCE, free_seats, hold, is_loaded, is_right, metric, sees, show};
 
 async fn json_of(raw: &mut Raw) -> Value {
     loop {
@@ -78,6 +78,7 @@ async fn lists_and_layouts_are_kept_live_seats_are_not_and_a_trace_leads_through
     let stack = Stack::start(options.env(Service::Core, "SEATWIRE_LOG", "info,seatwire_core=debug")).await.unwrap();
     let addresses = stack.addresses();
     let gateway = &addresses.gateway;
+    is_loaded(gateway).await;
     let http = Http::default();
     let get =
         async |path: &str, headers: &[(&str, &str)]| http.get(&format!("{gateway}{path}"), headers).await.unwrap();

@@ -59,6 +59,17 @@ pub(crate) async fn hold(viewer: &ViewerClient, show: ShowId, seats: &[u32]) -> 
     viewer.persist(PATIENCE, || viewer.hold(show, &key, seats)).await.unwrap()
 }
 
+/// Waits until the show's map is loaded: on a busy machine that may take longer than a request waits.
+pub(crate) async fn is_loaded(gateway: &str) {
+    let loaded = async {
+        let url = format!("{gateway}/api/shows/{SHOW}/seats");
+        while Http::default().get(&url, &[]).await.unwrap().status != 200 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, loaded).await.expect("a map");
+}
+
 pub(crate) fn is_right(viewer: &ViewerClient) {
     viewer.read(|state| assert!(state.history().violations().is_empty(), "{:?}", state.history().violations()));
 }
