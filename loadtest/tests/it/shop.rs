@@ -68,7 +68,14 @@ impl Shop {
         let show = info.show;
         let url = |what: &str| format!("{}/api/shows/{show}/{what}", at.gateway);
         let layout: Layout = http.get(&url("layout"), &[]).await.unwrap().json().unwrap();
-        let map = http.get(&url("seats"), &[]).await.unwrap().text();
+        // A busy machine may load the map for longer than a request waits.
+        let mut map = String::new();
+        super::support::eventually("the map", async || {
+            let reply = http.get(&url("seats"), &[]).await.unwrap();
+            map = reply.text();
+            reply.status == 200
+        })
+        .await;
         let SeatFrame::Snapshot(map) = SeatFrame::from_json(&map).unwrap() else { panic!("no snapshot: {map}") };
         let free = |seat: &u32| map.statuses.get(SeatIndex(*seat)) == Some(SeatStatus::Available);
         let rows = layout.sections.iter().flat_map(|section| &section.rows).filter_map(|row| {
