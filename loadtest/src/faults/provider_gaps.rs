@@ -12,11 +12,7 @@ use crate::launcher::Stack;
 /// Kills the cores while the provider holds the answer to a refund that it made.
 pub(super) async fn kill_in_refund(stack: &mut Stack) -> anyhow::Result<Injected> {
     switches::turn(stack, Switch::HoldRefundAnswers).await?;
-    let (mut met, end) = (Vec::new(), Instant::now() + PATIENCE);
-    while met.is_empty() && Instant::now() < end {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-        met = switches::heard(stack).await?.met;
-    }
+    let mut met = some_met(stack).await?;
     let at = Instant::now();
     if !met.is_empty() {
         for core in cores(stack) {
@@ -53,8 +49,7 @@ pub(super) async fn withheld(stack: &Stack, injected: &mut Injected) -> anyhow::
 }
 
 pub(super) async fn captures_put_off(stack: &Stack, injected: &mut Injected) -> anyhow::Result<()> {
-    switches::calm(stack).await?;
-    let met = switches::heard(stack).await?.met;
+    let met = all_met(stack).await?;
     anyhow::ensure!(!met.is_empty(), "no payment was made");
     injected.note = format!("{} payments captured late", met.len());
     let (count, of_them) = (met.len(), list(&met));
@@ -66,12 +61,29 @@ pub(super) async fn captures_put_off(stack: &Stack, injected: &mut Injected) -> 
 }
 
 pub(super) async fn answers_lost(stack: &Stack, injected: &mut Injected) -> anyhow::Result<()> {
-    switches::calm(stack).await?;
-    let met = switches::heard(stack).await?.met;
+    let met = all_met(stack).await?;
     anyhow::ensure!(!met.is_empty(), "no refund was asked for");
     injected.note = format!("{} answers lost", met.len());
     injected.left.push(unrecorded(&met));
     Ok(())
+}
+
+/// Everything that the fault met, once it is taken back; which is not before it met something, or in vain for too long.
+async fn all_met(stack: &Stack) -> anyhow::Result<Vec<String>> {
+    let mut met = some_met(stack).await?;
+    switches::calm(stack).await?;
+    met.extend(switches::heard(stack).await?.met);
+    Ok(met)
+}
+
+/// After another fault it may be seconds until somebody pays, or gets money back.
+async fn some_met(stack: &Stack) -> anyhow::Result<Vec<String>> {
+    let (mut met, end) = (Vec::new(), Instant::now() + PATIENCE);
+    while met.is_empty() && Instant::now() < end {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        met = switches::heard(stack).await?.met;
+    }
+    Ok(met)
 }
 
 /// Refunds of these payments that the ledger does not know the end of.

@@ -64,6 +64,14 @@ impl Journal {
     }
 }
 
+impl Drop for Journal {
+    /// By itself the lock would last until the last copy of the file is closed, and a process that is just being started has
+    /// one for a moment.
+    fn drop(&mut self) {
+        let _ = self.file.unlock();
+    }
+}
+
 /// The ledger of all whole lines, and their length.
 fn replay(text: &[u8]) -> anyhow::Result<(Ledger, u64)> {
     let mut ledger = Ledger::default();
