@@ -32,11 +32,13 @@ const FIRST_MAP: &str = "(() => { const look = () => { \
         setTimeout(() => (window.firstMapMs ??= performance.now())); else requestAnimationFrame(look); }; \
     requestAnimationFrame(look); })()";
 
-/// From each click until its seat is marked, and until that is painted, by the browser's own event timing.
+/// From each click until its seat is marked, and until that is painted, by the browser's own event timing. The map takes a click
+/// when the pointer is let go.
 const CLICKS: &str = "(() => { window.clicks = []; window.painted = []; \
     new PerformanceObserver((list) => list.getEntries().forEach((entry) => \
-        entry.name === 'click' && window.painted.push(entry.duration))).observe({ type: 'event', durationThreshold: 16 }); \
-    addEventListener('click', (event) => { const seat = event.target.closest('[data-seat]'); \
+        entry.name === 'pointerup' && window.painted.push(entry.duration))).observe({ type: 'event', durationThreshold: 16 }); \
+    addEventListener('pointerup', (event) => { \
+        const seat = document.elementFromPoint(event.clientX, event.clientY)?.closest('[data-seat]'); \
         if (seat) new MutationObserver((_, me) => { window.clicks.push(performance.now() - event.timeStamp); me.disconnect(); }) \
             .observe(seat, { attributes: true, attributeFilter: ['data-status'] }); }, true); })()";
 
