@@ -16,7 +16,7 @@ use url::{ParseError, Url};
 
 use super::driver::Driver;
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(150);
 
 /// What a window looks like.
 #[derive(Clone, Copy)]
