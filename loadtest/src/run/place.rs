@@ -2,7 +2,7 @@
 //! of its own.
 
 use std::path::PathBuf;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::Context as _;
 use seatwire_protocol::{CustomerId, ShowId};
@@ -86,11 +86,26 @@ impl Place {
         self.stack.is_none().then_some(self.show)
     }
 
-    /// Waits for rest first. In a stack that others use, their bookings may be pending.
+    /// Waits for rest first. In a stack that others use, their bookings may be pending, but none of this run's show.
     pub(super) async fn audit(&self) -> anyhow::Result<AuditReport> {
         super::say("waiting for rest, then the audit");
         let options = AuditOptions::default().wait(AT_REST_WITHIN);
-        audit(self.sources(), if self.stack.is_some() { options } else { options.allow_pending() }).await
+        if self.stack.is_some() {
+            return audit(self.sources(), options).await;
+        }
+        self.wait_for_own_bookings().await?;
+        audit(self.sources(), options.allow_pending()).await
+    }
+
+    /// Until none waits for its payment any more, or for too long.
+    async fn wait_for_own_bookings(&self) -> anyhow::Result<()> {
+        let (show, end) = (i64::try_from(self.show.get())?, Instant::now() + AT_REST_WITHIN);
+        let database = self.sources().connect_postgres().await?;
+        let pending = "SELECT count(*) FROM bookings WHERE show_id = $1 AND state = 'PENDING'";
+        while database.query_one(pending, &[&show]).await?.try_get::<_, i64>(0)? > 0 && Instant::now() < end {
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+        Ok(())
     }
 
     /// Processor time of the gateways, nanoseconds.
@@ -174,3 +189,4 @@ async fn holds_last(at: &Addresses, settings: &[(&str, &str)]) -> anyhow::Result
 }
 
 const PROBE_WITHIN: Duration = Duration::from_secs(10);
+const LOOK_EVERY: Duration = Duration::from_millis(100);
